@@ -6,7 +6,7 @@ lists the rows of one table of names.toml, each with a test;
 ``.. rules-table:: safety.toml retries`` those of a file that has a test for each rule.
 ``.. errors-table:: ours`` and ``.. errors-table:: theirs`` show
 dugong_like/adapters/httpx_errors.py. ``.. state-table:: SENDING`` shows a table of
-a machine of the ``states.py`` of connections. ``.. import-table::`` lists which file imports which.
+a machine of the states of connections. ``.. import-table::`` lists which file imports which.
 
 In signatures, the type of operations is put back as it is in the source: ``Co[T]``.
 """
@@ -23,7 +23,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 
-from dugong_like.connection.h1.states import SENDING
+from dugong_like.connection.h1.sending_states import SENDING
 from dugong_like.connection.states import SESSION
 
 OPERATION = re.compile(
@@ -197,7 +197,7 @@ MACHINES = {"SESSION": SESSION, "SENDING": SENDING}
 
 
 class StateTable(Directive):
-    """One of the machines in connection/states.py and connection/h1/states.py."""
+    """One of the machines in connection/states.py and connection/h1/sending_states.py."""
 
     required_arguments = 1
 

@@ -291,7 +291,7 @@ class HTTPConnection(Operations):
         if receiver.continue_timeout is not None:
             return run(self.co_read_response())
         try:
-            return receiver.block(receiver.read_response, None, receiver.is_early)
+            return receiver.block(receiver.read_response, None, receiver.begin_wait)
         except SessionReplaced:
             return self.read_response()
 

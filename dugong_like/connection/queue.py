@@ -3,6 +3,8 @@
 Each has a position. It waits for what those in front of it do, and is woken when the one
 before it has got further or has left. Its members may run on different threads.
 
+No `FairLock`: the order is fixed when the positions are made, not when somebody begins to wait.
+
 Not here: what they do when it is their turn (callbacks.py).
 """
 

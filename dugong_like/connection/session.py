@@ -141,7 +141,7 @@ class ReceivingHalf(Protocol):
         self,
         attempt: Callable[[A], T | None],
         argument: A,
-        is_early: Callable[[], bool] | None = None,
+        waits_first: Callable[[], bool] | None = None,
     ) -> T:
         """Make attempts until one succeeds, blocking the thread in between."""
         ...
@@ -150,7 +150,7 @@ class ReceivingHalf(Protocol):
         self,
         attempt: Callable[[A], T | None],
         argument: A,
-        is_early: Callable[[], bool] | None = None,
+        waits_first: Callable[[], bool] | None = None,
     ) -> Co[T]:
         """Make attempts until one succeeds, and wait in between."""
         ...
@@ -167,7 +167,7 @@ class ReceivingHalf(Protocol):
         """See `Operations.co_read_response`; an attempt."""
         ...
 
-    def is_early(self) -> bool:
+    def begin_wait(self) -> bool:
         """Return True if an attempt is likely to fail, as the request was sent just now."""
         ...
 

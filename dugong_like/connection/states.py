@@ -2,7 +2,7 @@
 
 The session is moved by any thread, under a lock (shared.py).
 
-Not here: the states of sending over HTTP/1.1 (h1/states.py), and what is done in a state.
+Not here: the states of sending over HTTP/1.1 (h1/sending_states.py), and what is done in a state.
 """
 
 from __future__ import annotations

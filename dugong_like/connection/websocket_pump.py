@@ -8,6 +8,9 @@ exclusive use of that direction; the others wait for a flag, which is set whenev
 moved or a direction has become free. If an operation is given up, the bytes that it has queued are
 sent by the next one, so that interrupting one loses nothing and breaks nothing.
 
+No `FairLock`: there are two directions, each with its own holder, and whoever waits has to be woken
+by what another one has moved for it, not in an order.
+
 Two threads at once: the use of a direction protects its bytes, and `_lock` the state of the
 protocol. It is held for a few microseconds, and for no system call. It is an RLock as finalizers
 and handlers of signals run anywhere.

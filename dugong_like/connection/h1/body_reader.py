@@ -153,14 +153,14 @@ class BodyReader:
 
     def readinto_patiently(self, target: memoryview) -> int | None:
         """As `readinto`, for those who can wait a little if it is for more."""
-        count = None if self._is_drained() else self.readinto(target)
+        count = None if self._take_drained() else self.readinto(target)
         if count is None:
             self._want_much()
         return count
 
     def read_patiently(self, size: int) -> bytes | None:
         """As `read`, for those who can wait a little if it is for more."""
-        data = None if self._is_drained() else self.read(size)
+        data = None if self._take_drained() else self.read(size)
         if data is None:
             self._want_much()
         return data
@@ -392,7 +392,7 @@ class BodyReader:
 
     def _receive(self, call: Callable[[int], int | None], owed: int) -> int | None:
         """Receive some of *owed* bytes past the buffer; the result is as in `_have_bytes`."""
-        if self._buffer.is_turn_over() or self._is_drained():
+        if self._buffer.is_turn_over() or self._take_drained():
             self._note_blocked()
             return None
         count = call(owed)
@@ -405,7 +405,7 @@ class BodyReader:
         self._drained = count < min(owed, AT_ONCE)
         return count
 
-    def _is_drained(self) -> bool:
+    def _take_drained(self) -> bool:
         """Say, once, that nothing is there, probably, and much is owed: a call is spared."""
         drained, self._drained = self._drained, False
         if not drained or self._owed < 2 * LOW_WATER or self._buffer.begin < self._buffer.end:

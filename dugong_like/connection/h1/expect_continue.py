@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from ...errors import ConnectionTimedOut, ContinueTimedOut, InvalidRequest, StateError
 from ...http.request import BodyFollowing
 from ...polling.contract import Co, within
-from .states import Sent
+from .sending_states import Sent
 
 if TYPE_CHECKING:
     from ...polling.timeouts import Timeouts

@@ -139,7 +139,7 @@ class Receiver:
         self,
         attempt: Callable[[A], T | None],
         argument: A,
-        is_early: Callable[[], bool] | None = None,
+        waits_first: Callable[[], bool] | None = None,
     ) -> T:
         """Make attempts until one succeeds, blocking the thread in between; see `co`."""
         session = self._session
@@ -153,7 +153,7 @@ class Receiver:
             try:
                 if session.observer is not None and session.observer.interrupted:
                     self._resume()
-                if is_early is not None and is_early():
+                if waits_first is not None and waits_first():
                     self._block()
                 result = attempt(argument)
                 if result is None and self.buffer.wanted:
@@ -190,7 +190,7 @@ class Receiver:
         self,
         attempt: Callable[[A], T | None],
         argument: A,
-        is_early: Callable[[], bool] | None = None,
+        waits_first: Callable[[], bool] | None = None,
         *,
         elsewhere: Callable[[], PollNeeded | None] | None = None,
     ) -> Co[T]:
@@ -199,7 +199,7 @@ class Receiver:
         Args:
             attempt: see the top of this file.
             argument: what to call it with.
-            is_early: called, if given, before the first attempt: True has it wait first.
+            waits_first: called, if given, before the first attempt: True has it wait first.
             elsewhere: called, if given, after an attempt that did not succeed: what it has to
                 wait for instead of the connection, without a limit; None if it has not.
 
@@ -222,7 +222,7 @@ class Receiver:
                 self.buffer.turn_ends -= STEP
                 if session.observer is not None and session.observer.interrupted:
                     self._resume()
-                early = is_early is not None and is_early()
+                early = waits_first is not None and waits_first()
                 buffer = self.buffer
                 may_try = not early and buffer.received < buffer.turn_ends
                 if may_try and (result := attempt(argument)) is not None:
@@ -394,10 +394,10 @@ class Receiver:
 
     # ---- the operation that reads a response
 
-    def is_early(self) -> bool:
-        """Return True if the next response cannot be here, as its request was sent just now.
+    def begin_wait(self) -> bool:
+        """Begin to wait for the next response; return True, once, if it cannot be here.
 
-        Then it is better to wait first, and to make the first attempt after that.
+        Its request was sent just now: it is better to wait first, and to attempt after that.
         """
         session, buffer = self._session, self.buffer
         pending = session.pending
@@ -414,7 +414,7 @@ class Receiver:
 
     def co_read_response(self) -> Co[HTTPResponse]:
         """See `Operations.co_read_response`."""
-        reading = self.co(self.read_response, None, self.is_early)
+        reading = self.co(self.read_response, None, self.begin_wait)
         if self.continue_timeout is None:
             return reading
         return co_limited(self._session, self.continue_timeout, reading)

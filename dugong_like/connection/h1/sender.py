@@ -31,7 +31,7 @@ from ..states import BROKEN, CLOSED, Retired
 from .exclusive import ORDERLY, SENDING, Handed, wait_for_peek
 from .expect_continue import after_head, before_body
 from .reconnect import connect, takes_request
-from .states import READY, Sending, Sent
+from .sending_states import READY, Sending, Sent
 from .writer import Writer
 
 if TYPE_CHECKING:

@@ -66,7 +66,7 @@ from ..exchange import HTTPResponse, Reply
 from ..shared import SharedState
 from ..states import BROKEN, NEW, OPEN, Retired, SessionState
 from .exclusive import READING, wait_for_peek
-from .states import READY
+from .sending_states import READY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -27,7 +27,7 @@ from ..exchange import Exchange
 from ..states import follow
 from . import early_response
 from .receiver import Receiver
-from .states import READY, SENDING, Sending, Sent
+from .sending_states import READY, SENDING, Sending, Sent
 
 if TYPE_CHECKING:
     from ..shared import SharedState

@@ -1,5 +1,7 @@
 """Connecting for HTTP/2: one operation does it, for all that wait for it.
 
+No `FairLock`: when one has connected all go on, and nothing is handed on.
+
 Not here: connecting itself (transport/connect/), and what follows (pump.py).
 """
 

@@ -84,7 +84,7 @@ class Receiver:
         self,
         attempt: Callable[[A], T | None],
         argument: A,
-        is_early: Callable[[], bool] | None = None,  # noqa: ARG002 - nothing is saved by it
+        waits_first: Callable[[], bool] | None = None,  # noqa: ARG002 - nothing is saved by it
     ) -> Co[T]:
         """See `ReceivingHalf.co`: *attempt* is one of `bodies`."""
         stream = self.stream
@@ -102,7 +102,7 @@ class Receiver:
         self,
         attempt: Callable[[A], T | None],
         argument: A,
-        is_early: Callable[[], bool] | None = None,
+        waits_first: Callable[[], bool] | None = None,
     ) -> T:
         """See `ReceivingHalf.block`."""
         if attempt == self.read_response:
@@ -110,7 +110,7 @@ class Receiver:
         stream = self.stream
         if stream is not None and (here := stream.take_now(attempt, argument)) is not None:
             return here
-        return run(self.co(attempt, argument, is_early))
+        return run(self.co(attempt, argument, waits_first))
 
     def co_save(self, sink: Sink) -> Co[bool]:
         """See `ReceivingHalf.co_save`."""
@@ -123,7 +123,7 @@ class Receiver:
         """See `ReceivingHalf.read_response`: for `block`."""
         raise NotImplementedError
 
-    def is_early(self) -> bool:
+    def begin_wait(self) -> bool:
         """Return False: waiting first would save nothing."""
         return False
 

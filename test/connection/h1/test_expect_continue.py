@@ -13,7 +13,7 @@ from dugong_like import (
 )
 from dugong_like.connection.exchange import Exchange
 from dugong_like.connection.h1 import expect_continue
-from dugong_like.connection.h1.states import SENDING, Sending, Sent
+from dugong_like.connection.h1.sending_states import SENDING, Sending, Sent
 from dugong_like.connection.states import follow
 from dugong_like.polling.timeouts import stalling
 

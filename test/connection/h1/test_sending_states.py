@@ -3,7 +3,7 @@
 import pytest
 
 from dugong_like import StateError
-from dugong_like.connection.h1.states import SENDING, Sending, Sent
+from dugong_like.connection.h1.sending_states import SENDING, Sending, Sent
 from dugong_like.connection.states import follow
 
 PAIRS = [(state, event) for state in Sending for event in Sent]
