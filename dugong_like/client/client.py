@@ -950,7 +950,8 @@ class Client:
                 *concurrency*, connections to each origin at most, 8; *depth*, how many pipelined
                 requests may be unanswered on each, 32. Over HTTP/2 the product of both is the most
                 streams, if the server allows as many.
-                *window*, how many requests are taken whose results have not been returned, 512.
+                *window*, how many requests are taken whose results have not been returned, twice
+                what fills the connections, and 512 at least.
                 *max_bytes*, no request is taken while bodies in memory have more, 16 MiB; those of
                 responses that have not come count as those before.
                 *ordered*, False to have results as they come, not in the order of the requests.

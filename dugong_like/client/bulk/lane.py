@@ -143,13 +143,15 @@ class Lane:
         try:
             try:
                 self._lease = yield from self._pool.co_acquire(self.place.origin)
+                self._stop_waiting()
+                if self._timeouts is not self._lease.connection.timeout:
+                    self._lease.connection.timeout = self._timeouts
+                # Before it takes any: what others can send does not wait for a lost SYN.
+                yield from self._lease.connection.co_connect()
             except Exception as exc:  # noqa: BLE001 - it is the outcome of the first request
                 if self.place.queue:
                     self._outcomes.failed(self.place.queue.popleft(), exc)
                 return
-            self._stop_waiting()
-            if self._timeouts is not self._lease.connection.timeout:
-                self._lease.connection.timeout = self._timeouts
             pipeline = Pipeline(self._lease.connection, self, depth=self._depth)
             yield from self._co_answers(pipeline, self._lease)
         finally:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 CONCURRENCY: Final = 8  # connections: 4 to 16 are enough for any link if requests are pipelined
 DEPTH: Final = 32  # requests; half of them are sent together
-WINDOW: Final = 512  # requests: twice what fills the connections
+WINDOW: Final = 512  # requests at least
+FILLS: Final = 2  # as many as fill the connections: one that stands still does not stop the others
 MAX_BYTES: Final = 16 << 20
 MOST: Final = 1 << 20  # of each of these numbers
 SAME: Final = {
@@ -72,12 +73,14 @@ class MapSettings:
             if name not in MapOptions.__annotations__:
                 raise unknown_option(name, MapOptions.__annotations__, SAME)
         self.concurrency: int = options.get("concurrency", CONCURRENCY)
-        self.window: int = options.get("window", WINDOW)
         self.depth: int = options.get("depth", DEPTH)
         self.max_bytes: int = options.get("max_bytes", MAX_BYTES)
         self.total: float | None = options.get("total")
-        for name in ("concurrency", "window", "depth"):
-            check_int(name, getattr(self, name), 1, MOST)
+        check_int("concurrency", self.concurrency, 1, MOST)
+        check_int("depth", self.depth, 1, MOST)
+        fills = self.concurrency * self.depth
+        self.window: int = options.get("window", min(max(FILLS * fills, WINDOW), MOST))
+        check_int("window", self.window, 1, MOST)
         check_int("max_bytes", self.max_bytes, 1)
         if self.total is not None:
             check_seconds(self.total, "total")

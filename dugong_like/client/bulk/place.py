@@ -189,7 +189,8 @@ class Place:
     def may_open(self) -> bool:
         """Return True if another connection may be used for `queue`."""
         count = len(self.lanes)
-        return bool(self.queue) and count < self.jobs and count + self.taken < self._concurrency
+        is_needed = bool(self.queue) and count * self.share() < self.jobs
+        return is_needed and count + self.taken < self._concurrency
 
     def next_task(self) -> Entry | None:
         """Return a request that may begin to pass its layers now."""

@@ -14,6 +14,16 @@ def test_defaults():
     assert (settings.max_bytes, settings.on_progress, settings.of_requests) == (16 << 20, None, {})
 
 
+def test_the_window_has_room_for_twice_what_fills_the_connections():
+    for options, window in (
+        ({"concurrency": 16}, 1024),
+        ({"concurrency": 1, "depth": 1}, 512),
+        ({"concurrency": 1 << 20}, 1 << 20),
+        ({"concurrency": 16, "window": 7}, 7),
+    ):
+        assert MapSettings(options).window == window, options
+
+
 def test_options_of_requests_are_told_apart():
     settings = MapSettings({"window": 3, "headers": {"A": "b"}, "errors": "return", "timeout": 1})
 

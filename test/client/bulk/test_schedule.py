@@ -31,6 +31,7 @@ from dugong_like import (
 )
 from dugong_like.client.bulk.work import Work
 from dugong_like.connection.origins import ORIGINS
+from dugong_like.polling.wake import Wake
 
 
 @pytest.fixture(autouse=True)
@@ -602,6 +603,37 @@ def test_a_server_that_cannot_be_reached():
     with site.client() as client:
         items = list(client.map(urls(10), errors="return"))
         assert [item.error is not None for item in items] == [True] * 10
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_no_request_waits_for_a_connection_that_is_not_there_yet(ordered):
+    """A SYN is lost, and sent again after a second; the requests go on the other connections."""
+    site = MemorySite()
+    co_connect, silence, lost = site.co_connect_tcp, Wake("a SYN"), []
+
+    def co_lose(host, port):
+        if len(lost) < 2:
+            lost.append(port)
+            while True:
+                yield silence.need()
+        return (yield from co_connect(host, port))
+
+    site.co_connect_tcp = co_lose
+    with site.client() as client, client.map(urls(200), ordered=ordered) as results:
+        items = sorted(results)
+        assert texts(items) == [f"/{number}" for number in range(200)]
+        assert all(one.busy == 0 for one in client.stats().values())
+    silence.close()
+    assert len(lost) == 2
+    assert len(site.streams) <= 6
+
+
+@pytest.mark.parametrize(("count", "connections"), [(1, 1), (8, 8), (10, 5), (16, 8), (17, 6)])
+def test_no_connection_is_opened_without_a_share_of_the_requests(count, connections):
+    site = MemorySite()
+    with site.client() as client:
+        assert len(list(client.map(urls(count)))) == count
+    assert len(site.streams) <= connections
 
 
 # ---- connections that end
