@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import select
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
@@ -233,32 +234,41 @@ def several(ops: Iterable[Co[T]], results: list[T], most: int) -> Co[None]:
     Args:
         ops: the operations; each is taken when it begins.
         results: their results are appended to it in the order of *ops*, as soon as possible.
-        most: how many run at a time.
+        most: how many run at a time; one that has ended makes way for the next one at once.
 
     Raises:
         Exception: of the first one that fails; the others are closed.
 
     """
     coming = iter(ops)
-    steps: list[_Step] = []
+    steps: deque[_Step] = deque()  # in the order of *ops*, those in *results* left out
+    running: list[_Step] = []
     bundle = Bundle()
     try:
         while True:
-            steps += [_Step(op) for op in islice(coming, most - len(steps))]
-            if not steps:
+            for step in running:
+                step.resume()
+            running = [step for step in running if not step.done]
+            while len(running) < most and (following := list(islice(coming, 1))):
+                step = _Step(following[0])
+                steps.append(step)
+                step.resume()
+                if not step.done:
+                    running.append(step)
+            _move_done(steps, results)
+            if not running:
                 return
-            try:
-                for step in steps:
-                    if not step.done:
-                        step.resume()
-            finally:
-                while steps and steps[0].done:
-                    results.append(steps.pop(0).result)
-            if steps:
-                yield bundle.need([step.need for step in steps if step.need is not None])
+            yield bundle.need([step.need for step in running if step.need is not None])
     finally:
+        _move_done(steps, results)
         bundle.close()
         _close_all(step.op for step in steps)
+
+
+def _move_done(steps: deque[_Step], results: list[Any]) -> None:
+    """Move the results of the first *steps* to *results*, up to one that has none."""
+    while steps and steps[0].done:
+        results.append(steps.popleft().result)
 
 
 def first_of(*ops: Co[T], stagger: float = 0.0) -> Co[T]:

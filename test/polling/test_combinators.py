@@ -186,6 +186,25 @@ def test_results_of_several_are_in_order(pair, bundles, most):
     run(combinators.several([], results, most))
 
 
+def test_one_of_several_that_has_ended_makes_way_at_once(pair, bundles):
+    """The first one holds back the results of the others, but not the others."""
+    never, results, begun = PollNeeded(pair[0].fileno(), POLLIN), [], []
+
+    def one(number):
+        begun.append(number)
+        if number in (0, 5):
+            yield never
+        return number
+
+    operation = combinators.several(map(one, range(10)), results, 2)
+    next(operation)
+    assert (begun, results) == ([0, 1, 2, 3, 4, 5], [])
+    pair[1].send(b"x")
+    with pytest.raises(StopIteration):
+        next(operation)
+    assert results == list(range(10))
+
+
 def test_failure_of_one_of_several_closes_the_others(pair):
     log, results = [], []
 

@@ -247,6 +247,8 @@ class Download:
                         yield from self._co_pause(exc)
             finally:
                 lanes.end(lane)
+            if lane.is_cut and not lanes.count:
+                return  # a new connection would be slow in the beginning
             lane = None
 
     def _co_pause(self, exc: TransportError) -> Co[None]:

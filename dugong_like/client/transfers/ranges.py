@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # doubled with each further (RFC 6928, RFC 5681): 1 MiB is what it has sent after six more, when it
 # has caught up. Files of two such ranges or more are split.
 LEAST: Final = 1 << 20
-WORTH: Final = 1.0  # seconds that a range still needs at least for half of it to be taken over
+WORTH: Final = 0.6  # seconds that a range still needs at least for half of it to be taken over
 
 
 class OtherVersion(Exception):
@@ -125,15 +125,17 @@ class Lane:
         begin: see above.
         end: see above.
         begun_at: when it was begun with, in seconds of a clock.
+        is_cut: True if another lane has taken over the rest: its connection ends with it.
 
     """
 
-    __slots__ = ("begin", "begun_at", "end")
+    __slots__ = ("begin", "begun_at", "end", "is_cut")
 
     def __init__(self, begin: int, end: int) -> None:
         self.begin = begin
         self.end = end
         self.begun_at = 0.0
+        self.is_cut = False
 
     def next(self, spans: Spans) -> int:
         """Return the position of the first byte that is not there; `end` if all are."""
@@ -196,10 +198,10 @@ class Lanes:
         if slowest is None or seconds < WORTH:
             return None
         at = slowest.next(self._spans)
-        if slowest.end - at < 2 * LEAST:
+        if slowest.end - at < LEAST // 2:
             return None
         lane = Lane(at + (slowest.end - at) // 2, slowest.end)
-        slowest.end = lane.begin
+        slowest.end, slowest.is_cut = lane.begin, True
         return lane
 
     def _seconds_left(self, lane: Lane, now: float) -> float:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import math
 
 import pytest
 from kit.every_driver import DRIVERS
@@ -58,6 +59,7 @@ def way(request, certificate, trusting, ca, monkeypatch):
     """The server, its URL, and the options of a client for it."""
     monkeypatch.setattr(ranges_module, "LEAST", 100_000)
     monkeypatch.setattr(download_module, "LEAST", 100_000)
+    monkeypatch.setattr(ranges_module, "WORTH", math.inf)  # nothing is taken over
     version, _, tls = request.param.partition(" ")
     context = certificate.server_context() if tls else None
     if version == "h2":

@@ -57,6 +57,7 @@ def test_half_of_what_a_slow_one_has_left_is_taken_over(two):
     clock.now += 1
     taken = lanes.begin()
     assert (taken.begin, taken.end, slow.end) == (16_000, 20_000, 16_000)
+    assert (slow.is_cut, taken.is_cut) == (True, False)
     assert slow.next(spans) == 12_000
     assert taken.next(spans) == 16_000
 
@@ -64,10 +65,10 @@ def test_half_of_what_a_slow_one_has_left_is_taken_over(two):
 def test_nothing_is_taken_over_that_comes_soon_or_is_small(two):
     lanes, slow, spans, clock = two
     clock.now += 1
-    spans.add(10_000, 15_001)  # as much again would take less than a second
+    spans.add(10_000, 16_300)  # the rest would take less than 0.6 seconds
     assert lanes.begin() is None
     clock.now += 1000
-    spans.add(15_000, 19_801)
+    spans.add(15_000, 19_951)
     assert lanes.begin() is None
     assert slow.end == 20_000
 
