@@ -19,10 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
+
+from .link import SERVER
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 SMALL: Final = 1024  # bytes of a small body
@@ -47,7 +49,7 @@ START_TIME: Final = 60  # seconds for nginx to accept connections
 BLOCK: Final = 1 << 20  # bytes that large files are made of
 
 CONFIG = """
-{user}daemon off; worker_processes 1; worker_rlimit_nofile {files}; pid {root}/pid;
+{user}daemon off; worker_processes 1; worker_rlimit_nofile {files}; pid {root}/pid-{host};
 error_log {root}/error.log;
 events {{ worker_connections {files}; }}
 http {{
@@ -62,13 +64,13 @@ http {{
   # nobody resumes a session: whether a client does that by itself would be measured
   ssl_session_tickets off; ssl_session_cache off;
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
-    listen 127.0.0.1:{tls_port} ssl backlog=4096;
+    listen {host}:{port} backlog=4096;
+    listen {host}:{tls_port} ssl backlog=4096;
     root {root}/www;
 {locations}  }}
   server {{
-    listen 127.0.0.1:{http2_port}{on_listen} backlog=4096;
-    listen 127.0.0.1:{http2_tls_port} ssl{on_listen} backlog=4096;
+    listen {host}:{http2_port}{on_listen} backlog=4096;
+    listen {host}:{http2_tls_port} ssl{on_listen} backlog=4096;
     root {root}/www; sendfile off;  # with it the second frame of an answer waits for an ACK
 {http2_lines}{locations}  }}
 }}
@@ -172,11 +174,11 @@ class Site:
         except ImportError:
             sys.exit("the benchmarks need trustme, pip install '.[bench]'")
         authority = trustme.CA()
-        certificate = authority.issue_cert("127.0.0.1", "localhost")
+        certificate = authority.issue_cert("127.0.0.1", "localhost", SERVER)
         authority.cert_pem.write_to_path(self.root / "ca.pem")
         certificate.private_key_and_cert_chain_pem.write_to_path(self.root / "cert.pem")
 
-    def _config(self, counts_of_fields: Iterable[int]) -> str:
+    def _config(self, counts_of_fields: Iterable[int], host: str) -> str:
         locations = _location(self.root, "/unlike/", ["X-Request-Id $request_id"])
         locations += _location(self.root, "/asked/", (), REQUEST_FIELDS)
         for path, count in [("/fields/", 50), *((f"/growth/{n}/", n) for n in counts_of_fields)]:
@@ -197,6 +199,7 @@ class Site:
         if self.upload_ports:
             http2_lines += UPLOAD_LOCATIONS.format(port=self.upload_ports[0])
         return CONFIG.format(
+            host=host,
             http2_port=self.http2_ports[0],
             http2_tls_port=self.http2_ports[1],
             on_listen="" if directive else " http2",
@@ -221,18 +224,29 @@ class Site:
             yield
 
     @contextmanager
-    def nginx(self, counts_of_fields: Iterable[int] = ()) -> Iterator[None]:
+    def nginx(
+        self,
+        counts_of_fields: Iterable[int] = (),
+        *,
+        host: str = "127.0.0.1",
+        before: Sequence[str] = (),
+    ) -> Iterator[None]:
         """Run nginx; /growth/N/ answers with N fields for each N of *counts_of_fields*.
 
         Uploads over HTTP/2 go to the server of `sink`, if it runs.
+
+        Args:
+            counts_of_fields: see above.
+            host: address.
+            before: words before the command, which have it run where that address is.
+
         """
         program = find_nginx()
-        config = self.root / "nginx.conf"
-        config.write_text(self._config(counts_of_fields))
-        command = [program, "-c", str(config), "-e", str(self.root / "error.log")]
-        with running(command):
-            for port in (*self.ports, *self.http2_ports):
-                wait_for(port)
+        config = self.root / f"nginx-{host}.conf"
+        config.write_text(self._config(counts_of_fields, host))
+        command = [*before, program, "-c", str(config), "-e", str(self.root / "error.log")]
+        with running(command) as process:
+            _wait_for_file(self.root / f"pid-{host}", process)
             yield
 
 
@@ -311,6 +325,17 @@ def running(command: list[str], **env: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.terminate()
         process.communicate()
+
+
+def _wait_for_file(path: Path, process: subprocess.Popen[str]) -> None:
+    """Wait for the file with the number of a server, which it writes when it listens."""
+    deadline = time.monotonic() + START_TIME
+    while not path.exists():
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with {process.returncode}")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no server has written {path}")
+        time.sleep(0.005)
 
 
 def wait_for(port: int) -> None:

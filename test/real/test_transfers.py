@@ -2,9 +2,12 @@
 
 import asyncio
 import hashlib
+import math
 import os
 
 import pytest
+from kit import servers
+from kit.every_driver import DRIVERS
 from kit.support import pattern
 
 from dugong_like import AsyncClient, Client, StatusError
@@ -34,6 +37,7 @@ def url(nginx, path):
 def test_download(nginx, client, tmp_path, monkeypatch, ranges):
     monkeypatch.setattr(ranges_module, "LEAST", 100_000)
     monkeypatch.setattr(download_module, "LEAST", 100_000)
+    monkeypatch.setattr(ranges_module, "WORTH", math.inf)  # nothing is taken over
     path = tmp_path / "file"
     place = url(nginx, f"/bytes/{1 << 20}")
 
@@ -98,3 +102,44 @@ def test_a_file_goes_up_and_comes_back(nginx, trusting, tmp_path, versions):
             result = client.download(place, tmp_path / "down", ranges=ranges)
             assert (tmp_path / "down").read_bytes() == data
             assert result.received == len(data)
+
+
+REQUESTS = 4  # after which nginx ends a connection
+
+
+@pytest.fixture(scope="module", params=["http", "https", "h2"])
+def ending(request, start, certificate, tmp_path_factory):
+    """A server that ends connections; the versions that a client is to speak with it."""
+    folder = tmp_path_factory.mktemp("ending")
+    with servers.nginx(
+        folder,
+        start("uvicorn-httptools"),
+        None if request.param == "http" else certificate,
+        requests=REQUESTS,
+    ) as server:
+        yield server, ("h2",) if request.param == "h2" else ("http/1.1",)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_server_that_ends_connections_after_some_requests(driver, ending, trusting, tmp_path):
+    server, versions = ending
+    source, body = tmp_path / "source", pattern(70_000)
+    source.write_bytes(body)
+    items, places = [], [url(server, f"/files/{number}") for number in range(4)]
+    with Client(ssl_context=trusting, versions=versions, trust_env=False, timeout=60) as client:
+        puts = [client.build_request("PUT", place, content=place.encode()) for place in places]
+        for requests in (puts, places, [url(server, "/bytes/1024")] * 20):
+            options = {"concurrency": 2, "depth": 4}
+            driver(client.co_map(requests, items.append, **options))
+        for place in places:
+            assert driver(client.co_upload(source, place)).sent == len(body)
+        for number, place in enumerate(places):
+            result = driver(client.co_download(place, tmp_path / f"{number}"))
+            assert result.received == len(body)
+        opened = sum(one.opened for one in client.stats().values())
+
+    assert all(item.response.status_code in (200, 201, 204) for item in items)
+    assert [item.response.content for item in items[4:8]] == [place.encode() for place in places]
+    assert [item.response.content for item in items[8:]] == [pattern(1024)] * 20
+    assert all((tmp_path / f"{number}").read_bytes() == body for number in range(4))
+    assert opened > 2  # those of one lane of a map count once
