@@ -198,7 +198,7 @@ class Lanes:
         if slowest is None or seconds < WORTH:
             return None
         at = slowest.next(self._spans)
-        if slowest.end - at < LEAST // 2:
+        if slowest.end - at < LEAST // 2:  # less than `LEAST`: the connection is there already
             return None
         lane = Lane(at + (slowest.end - at) // 2, slowest.end)
         slowest.end, slowest.is_cut = lane.begin, True
