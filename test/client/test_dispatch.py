@@ -807,7 +807,6 @@ def test_response_has_the_version_of_the_server(version):
 # ---- bodies that come with the head, where connections leave all others
 
 
-ONE_CHUNK = b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
 BODIES = {
     "with the head": (answer_of(200, body=b"x" * 4096), 4096, True),
     "no bytes": (answer_of(200), 0, True),
