@@ -76,7 +76,7 @@ def test_http2_engine_copes_with_all_that_a_server_sends(count, capsys):
 
 
 @pytest.mark.parametrize(
-    "count", [400, pytest.param(5000, marks=pytest.mark.slow)], ids=["few", "many"]
+    "count", [402, pytest.param(5001, marks=pytest.mark.slow)], ids=["few", "many"]
 )
 def test_connections_that_nginx_ends_lose_no_request_and_repeat_none(count, capsys):
     program("nginx")
