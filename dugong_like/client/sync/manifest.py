@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,15 +37,12 @@ from .remote import (
     Send,
     Stored,
     Take,
-    check_stored,
     co_send_source,
     labelled,
-    mtime_of,
     refusal,
     tag_of,
 )
 from .remote_files import FilesBelow
-from .span import Spans, is_span, is_within
 from .tree import MAX_PATH, Facts, Item, as_text
 
 if TYPE_CHECKING:
@@ -84,7 +80,6 @@ class ManifestRemote(FilesBelow):
         super().__init__(build, url)
         self._etag: str | None = None  # of the manifest
         self._was_there = False
-        self._spans = Spans()
 
     # ---- the list
 
@@ -148,7 +143,6 @@ class ManifestRemote(FilesBelow):
     ) -> Co[Stored]:
         """Store a file; see `Remote.co_put`."""
         request = self.request("PUT", file.path)
-        began = time.monotonic()
         try:
             response = yield from co_send_source(co_send, request, file, rate)
         except StatusError as exc:
@@ -157,28 +151,13 @@ class ManifestRemote(FilesBelow):
             raise refusal(exc.response, "", NO_PLACE) from exc
         tag = tag_of(response)
         if tag is None:
-            span = self._spans.span(response.field("date"), began)
-            tag = yield from self._co_version(co_send, file, span)
+            tag = yield from self.co_tag(co_send, file)
         return Stored(tag, digest)
-
-    def _co_version(self, co_send: Send, file: SourceFile, span: str | None) -> Co[str | None]:
-        """Return the tag of a file that was stored, or its *span* if that is enough."""
-        if self._spans.is_enough(span):
-            return span
-        found = yield from self.co_look(co_send, file.path)
-        check_stored(found, file)
-        assert found is not None
-        self._spans.learn(span, found.modified_ns)
-        return found.tag
 
     def mtime_of(self, path: str, listed: Facts, response: Response, size: int) -> int | None:
         """Check that it is the listed version; see `Remote.mtime_of`."""
-        if is_span(listed.tag):
-            modified_ns = mtime_of(response.field("last-modified"))
-            is_other = modified_ns is not None and not is_within(listed.tag, modified_ns)
-        else:
-            tag = tag_of(response)
-            is_other = tag is not None and listed.tag is not None and tag != listed.tag
+        tag = tag_of(response)
+        is_other = tag is not None and listed.tag is not None and tag != listed.tag
         if is_other or size != listed.size:
             raise ContentChanged(
                 "the server has another version than its list says", path=path, limit=listed.size

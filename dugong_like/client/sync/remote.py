@@ -64,13 +64,11 @@ class Look(NamedTuple):
     Attributes:
         size: bytes; None if it does not say (RFC 9110 section 9.3.2).
         tag: see `Facts.tag`.
-        modified_ns: time of its last change there, in nanoseconds since 1970; None likewise.
 
     """
 
     size: int | None
     tag: str | None
-    modified_ns: int | None = None
 
 
 class Remote(Protocol):
@@ -238,8 +236,7 @@ def tag(etag: str | None, modified: str | None) -> str | None:
 def look_of(response: Response) -> Look:
     """Return the facts that a response to HEAD has."""
     length = response.field("content-length") or ""
-    size = int(length) if length.isascii() and length.isdigit() else None
-    return Look(size, tag_of(response), mtime_of(response.field("last-modified")))
+    return Look(int(length) if length.isascii() and length.isdigit() else None, tag_of(response))
 
 
 def check_stored(found: Look | None, file: SourceFile) -> None:

@@ -47,7 +47,6 @@ from .local import seconds_to_rest
 from .plan import Kind, Plan, Rules, Step
 from .remote import co_digest_of, label, refusal, tag_of
 from .results import SyncProgress, SyncResult, SyncStep
-from .span import is_span, is_within
 from .steps import TO_ASK, TO_COPY, Steps
 from .tree import Facts, Tree, parents
 
@@ -454,8 +453,7 @@ class Sync:
         found = yield from self._remote.co_look(co_send, path)
         if known is None or found is None or known.tag is None:
             return False
-        is_same = found.tag == known.tag or is_within(known.tag, found.modified_ns)
-        if found.size not in {None, known.size} or not is_same:
+        if found.size not in {None, known.size} or found.tag != known.tag:
             return False
         self._there.add(path, Facts(known.size, known.mtime_ns, known.tag))
         self._is_listing_new = True
@@ -546,8 +544,7 @@ class Sync:
             _check_digest(data, listed.sha256, path)
             facts = yield from self._local.co_write(path, data, mtime_ns)
         if facts.mtime_ns is not None:
-            tag = listed.tag if is_span(listed.tag) else tag_of(response)
-            self._record.put(path, facts.size, facts.mtime_ns, tag)
+            self._record.put(path, facts.size, facts.mtime_ns, tag_of(response))
         return facts.size
 
     def _co_delete_file(self, co_send: Send, step: Step, _: _Counted) -> Co[Step]:
