@@ -103,7 +103,7 @@ class Record:
         database = sqlite3.connect(name, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             mine = database.execute("PRAGMA application_id").fetchone()[0]
-            if mine not in (0, APPLICATION):
+            if mine != APPLICATION and (mine or not _is_empty(database)):
                 raise self._unusable("this is another database")
             for pragma in (
                 "locking_mode = EXCLUSIVE",
@@ -159,6 +159,11 @@ class Record:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _is_empty(database: sqlite3.Connection) -> bool:
+    """Return True if a database has nothing; most of those that have something say no id."""
+    return database.execute("SELECT 1 FROM sqlite_master").fetchone() is None
 
 
 def _is_record(path: Path) -> bool:

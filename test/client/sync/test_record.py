@@ -80,17 +80,34 @@ def test_a_damaged_one_that_was_named_by_the_user_is_begun_anew(tmp_path):
         assert list(record) == []
 
 
-def test_another_database_is_left_alone(tmp_path):
+@pytest.mark.parametrize("is_own", [True, False])
+@pytest.mark.parametrize("number", [0, 1234])  # most programs leave 0
+@pytest.mark.parametrize("table", ["files", "letters"])
+def test_another_database_is_left_alone(tmp_path, table, number, is_own):
     with sqlite3.connect(tmp_path / "mail") as other:
-        other.execute("PRAGMA application_id = 1234")
-        other.execute("CREATE TABLE files (x)")
+        other.execute(f"PRAGMA application_id = {number}")
+        other.execute(f"CREATE TABLE {table} (x)")
+        other.execute(f"INSERT INTO {table} VALUES (1)")
     other.close()
     before = (tmp_path / "mail").read_bytes()
 
-    with pytest.raises(TransferError, match="another database"):
-        Record(tmp_path / "mail")
+    with pytest.raises(TransferError, match=r"mail' cannot be the record: this is another data"):
+        Record(tmp_path / "mail", is_own=is_own)
 
     assert (tmp_path / "mail").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["mail"]
+
+
+def test_an_empty_database_becomes_a_record(tmp_path):
+    """Such as one whose run was killed while it made the record."""
+    with sqlite3.connect(tmp_path / "record") as other:
+        other.execute("PRAGMA journal_mode = WAL")
+    other.close()
+    assert (tmp_path / "record").read_bytes()
+
+    with Record(tmp_path / "record", is_own=False) as record:
+        record.put(*ROW)
+        assert len(list(record)) == 1
 
 
 def test_one_of_another_format_is_begun_anew(tmp_path, monkeypatch):
