@@ -40,7 +40,9 @@ def note_status(
 
     Args:
         facts: about the origin.
-        retry: of the client; None for none. If *request* is not repeated, nobody has to wait.
+        retry: of the client; None for none. If it repeats no such request after such a response,
+            nobody has to wait. One that is given up because its repetitions or the budget are used
+            up counts: the server has said the same of others.
         request: what was sent.
         response: its response, of which the head is enough.
         sent_at: when that was, in seconds of `time.monotonic`.
@@ -48,7 +50,7 @@ def note_status(
     """
     status = response.status_code
     if status not in ASK_TO_WAIT:
-        if facts.refusals and status < ERRORS_OF_SERVERS:
+        if status < ERRORS_OF_SERVERS:
             facts.note_answer(sent_at)
         return
     retry = request.extensions.get("retry", retry)

@@ -7,6 +7,7 @@ Not here: what is made of them (pace.py, pipeline.py).
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -26,18 +27,21 @@ class OriginFacts:
         one_by_one: True if the server has proved to be unable to pipeline.
         resumes: seconds of `time.monotonic` before which nothing is to be sent, as the server has
             asked for by Retry-After.
-        refusals: of the requests that were refused since the server has answered another one: when
-            each was sent, and when it may be sent again, in seconds of `time.monotonic`.
+        answered: when the request was sent that was sent last of those that are answered, in
+            seconds of `time.monotonic`.
+        refusals: of the requests that were refused, and sent later than that: when each was sent,
+            and when it may be sent again. Some may be left that were sent earlier.
 
     """
 
-    __slots__ = ("_able", "_failures", "one_by_one", "refusals", "resumes")
+    __slots__ = ("_able", "_failures", "answered", "one_by_one", "refusals", "resumes")
 
     refusals: tuple[tuple[float, float], ...]  # replaced as a whole: several threads may look
 
     def __init__(self) -> None:
         self.one_by_one = False
         self.resumes = 0.0
+        self.answered = -math.inf
         self.refusals = ()
         self._able = False
         self._failures = 0
@@ -68,14 +72,16 @@ class OriginFacts:
 
         If several are refused and none that was sent later is answered, the service is unavailable:
         nothing is sent until the first of them may be sent again. One that is refused while others
-        are answered is a matter of its own (RFC 9110 section 10.2.3).
+        are answered is a matter of its own (RFC 9110 section 10.2.3). In which order the responses
+        come does not matter: those of one connection may all come later than those of another.
 
         Args:
             sent_at: when the request was sent, in seconds of `time.monotonic`.
             seconds: as Retry-After says.
 
         """
-        refusals = (*self.refusals, (sent_at, time.monotonic() + seconds))
+        noted = (*self.refusals, (sent_at, time.monotonic() + seconds))
+        refusals = tuple(each for each in noted if each[0] > self.answered)
         if len(refusals) >= IN_A_ROW:
             self.resumes = max(self.resumes, min(ends_at for _, ends_at in refusals))
             refusals = ()
@@ -86,7 +92,7 @@ class OriginFacts:
 
         The same is not known of requests that were sent later.
         """
-        self.refusals = tuple(each for each in self.refusals if each[0] > sent_at)
+        self.answered = max(self.answered, sent_at)
 
 
 class Origins:

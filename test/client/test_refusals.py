@@ -49,6 +49,23 @@ def test_a_service_that_answers_others_is_available(facts, status):
     assert seconds(facts) == 0
 
 
+@pytest.mark.parametrize("status", [200, 304, 404, 401])
+def test_what_was_sent_before_an_answered_request_does_not_show_that_all_are_refused(facts, status):
+    note(facts, status, sent_at=8.0)
+    for sent_at in (1.0, 2.0, 3.0, 4.0):
+        note(facts, 503, sent_at=sent_at)
+    assert seconds(facts) == 0
+    note(facts, 503, IN_A_ROW, sent_at=9.0)
+    assert seconds(facts) > 20
+
+
+@pytest.mark.parametrize("retry", [Retry(0), Retry(3, budget=0)])
+def test_what_is_repeated_no_more_pauses_its_origin(facts, retry):
+    """The server has said the same of all others."""
+    note(facts, 429, retry=retry)
+    assert seconds(facts) > 20
+
+
 @pytest.mark.parametrize("status", [500, 502, 504, 503])
 def test_errors_of_the_server_do_not_show_that_it_is_available(facts, status):
     for _ in range(IN_A_ROW):

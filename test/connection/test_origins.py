@@ -89,7 +89,26 @@ def test_an_answer_shows_nothing_of_what_was_sent_after_it(clock):
     for sent_at in (1.0, 3.0, 5.0):
         facts.note_refusal(sent_at, 7)
     facts.note_answer(3.0)
-    assert facts.refusals == ((5.0, 1007.0),)
+    for _ in range(IN_A_ROW - 1):
+        assert facts.resumes == 0
+        facts.note_refusal(6.0, 7)
+    assert facts.resumes == 1007
+    assert facts.refusals == ()
+
+
+@pytest.mark.parametrize("answered", [4.0, 5.0, 1000.0])
+def test_refusals_of_what_was_sent_before_an_answered_one_pause_nothing(clock, answered):
+    """One node of several restarts; its refusals come in one batch, behind answers of others."""
+    facts = Origins().facts("http://a")
+    facts.note_answer(answered)
+    facts.note_answer(0.5)  # which is no earlier news of the others
+    for sent_at in (1.0, 2.0, 3.0, 4.0) * 10:
+        facts.note_refusal(sent_at, 7)
+    assert facts.resumes == 0
+    for number in range(IN_A_ROW):
+        assert facts.resumes == 0
+        facts.note_refusal(answered + 1 + number, 7)
+    assert facts.resumes == 1007
 
 
 def test_the_pause_ends_when_the_first_of_them_may_be_sent_again(clock):

@@ -27,7 +27,7 @@ from ...http.redaction import mask_target
 from ...http.request import is_whole
 from ...polling.ready_set import ReadySet
 from ...polling.wake import Wake
-from ..refusals import ASK_TO_WAIT, note_status
+from ..refusals import ASK_TO_WAIT, ERRORS_OF_SERVERS, note_status
 from ..response import ReadingOptions, Response
 from .dispatcher import BulkDispatcher
 from .lane import Lane
@@ -406,13 +406,18 @@ class Schedule:
             return
         job.is_settled = True
         request, direct = job.request, self._parts.direct
+        status, facts = message.status, job.place.facts
+        asks_to_wait = status in ASK_TO_WAIT
+        if status < ERRORS_OF_SERVERS and not asks_to_wait:  # as `note_status`, without its calls
+            facts.answered = max(facts.answered, job.begun_at)
         if job.task is None and direct is not None:
             response = direct.receive(message, body, request, lease.connection, job.begun_at, now)
             if response is not None:
                 self._finish(job.entry, response, None)
                 return
         response = Response.received(message, request, lease.connection, body)
-        self.note_status(job.place, request, response, job.begun_at)
+        if asks_to_wait:
+            self.note_status(job.place, request, response, job.begun_at)
         if job.task is None:
             job.place.tasks += 1
             job.entry.job = None
@@ -505,8 +510,7 @@ class Schedule:
         self, place: Place, request: ClientRequest, response: Response, sent_at: float
     ) -> None:
         """Take the status of *response* into account for all requests to *place*."""
-        if place.facts.refusals or response.status_code in ASK_TO_WAIT:
-            note_status(place.facts, self._parts.retry, request, response, sent_at)
+        note_status(place.facts, self._parts.retry, request, response, sent_at)
 
     def note_free(self, place: Place) -> None:
         """Look whether something may be begun at *place*."""

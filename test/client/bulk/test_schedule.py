@@ -30,7 +30,7 @@ from dugong_like import (
     within,
 )
 from dugong_like.client.bulk.work import Work
-from dugong_like.connection.origins import ORIGINS
+from dugong_like.connection.origins import IN_A_ROW, ORIGINS
 from dugong_like.polling.wake import Wake
 
 
@@ -432,6 +432,62 @@ def test_a_server_that_refuses_all_is_paused_until_it_answers(
     assert sorted(set(came)) == [1000, 1005, 1010, 1015, 1020], "one pause after the other"
     for at in 1000, 1005, 1010, 1015:
         assert came.count(at) <= 12, "no more than was under way"
+
+
+def test_refusals_of_one_connection_that_come_behind_later_answers_delay_no_others(clock):
+    """A load balancer has one connection at a node that restarts; its refusals come together."""
+    came, held = {}, []
+
+    def answer(seen):
+        is_late = seen.connection == 1 and len(site.seen) > 60  # it is known to pipeline by then
+        if is_late and len(held) < IN_A_ROW:
+            held.append(seen.target)
+            return None
+        came[seen.target] = clock[0]
+        return answer_of(200, body=seen.target.encode())
+
+    site = MemorySite(answer)
+    items = []
+    with site.client(retry=Retry(9, max_wait=2000, budget=None)) as client:
+        results = client.map(urls(999), window=64, concurrency=2, depth=16, ordered=False)
+        operation = results.co_next()
+        while True:
+            try:
+                need = next(operation)
+            except StopIteration as end:
+                if end.value is None:
+                    break
+                items.append(end.value)
+                last = int(held[-1][1:]) if len(held) == IN_A_ROW else 999
+                if site.held and end.value.index > last:
+                    behind, site.held = site.held, []
+                    refused, right_one = answer_of(503, "Retry-After: 1000"), answer_of(200)
+                    targets = [seen.target for _, seen in behind]
+                    answers = [refused if each in held else right_one for each in targets]
+                    behind[0][0].give(b"".join(answers))
+                operation = results.co_next()
+            else:
+                if not need.poll(0) and need.deadline is not None:
+                    clock[0] = max(clock[0], need.deadline)
+    assert sorted(item.index for item in items) == list(range(999))
+    assert len(held) == IN_A_ROW
+    assert all(at == (2000 if target in held else 1000) for target, at in came.items())
+
+
+@pytest.mark.parametrize("retry", [None, Retry(1, backoff=0, budget=None)])
+@pytest.mark.parametrize(
+    ("status", "shows"), [(200, True), (404, True), (429, False), (500, False), (503, False)]
+)
+def test_each_answer_shows_that_its_origin_is_available(status, shows, retry):
+    """Other requests, or clients, may have a retry though this one has none."""
+    before = time.monotonic()
+    with MemorySite(lambda _: answer_of(status)).client(retry=retry) as client:
+        items = list(client.map(urls(3)))
+    assert [item.response.status_code for item in items] == [status] * 3
+    facts = ORIGINS.facts("http://a.test")
+    for _ in range(IN_A_ROW):
+        facts.note_refusal(before, 1000)
+    assert (facts.resumes == 0) is shows
 
 
 @pytest.mark.parametrize("is_pipelined", [True, False])
