@@ -189,8 +189,8 @@ class Ends(NamedTuple):
     at_server: list[str]
 
 
-def obstacle() -> str | None:
-    """Return why there can be no link here; None if there can."""
+def obstacle(congestion: str | None = None) -> str | None:
+    """Return why there can be no link here, of that congestion control; None if there can."""
     if not sys.platform.startswith("linux"):
         return "not Linux"
     if not os.access(TUN, os.R_OK | os.W_OK):
@@ -198,6 +198,8 @@ def obstacle() -> str | None:
     if shutil.which("nsenter") is None:
         return "nsenter is not installed (Debian: util-linux)"
     command = [sys.executable, "-m", "contrib.bench.link", "--check"]
+    if congestion is not None:
+        command.append(f"--congestion={congestion}")
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     return None if done.returncode == 0 else done.stderr.strip().rpartition("\n")[2]
 
@@ -234,7 +236,7 @@ def link(
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
-            raise OSError(f"there is no link: {obstacle()}")
+            raise OSError(f"there is no link: {obstacle(congestion)}")
         numbers = json.loads(line)
         yield Ends(*(_entering(process.pid, number) for number in numbers))
 

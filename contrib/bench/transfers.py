@@ -152,7 +152,7 @@ class Bench:
         self._site = site
         self._rounds = rounds
         self._quick = quick
-        self._obstacle = obstacle()
+        self._obstacle = obstacle("bbr")
         self.results: list[dict[str, Any]] = []
 
     def _many(self, count: int) -> int:

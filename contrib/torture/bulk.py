@@ -32,6 +32,7 @@ from dugong_like.client.request import ClientRequest
 from .faulty.stage import Violation, check
 from .program import Limit, Summary, parser
 
+CHECKOUT: Final = Path(__file__).resolve().parents[2]
 FIRST: Final = 5_000  # requests after which all is there that is needed
 LOOK: Final = 10_000  # requests between two looks at the memory
 SHOWN: Final = 100_000  # requests between two lines
@@ -75,7 +76,7 @@ def running(seed: int) -> Iterator[int]:
     program = f"from {__name__ if __name__ != '__main__' else __spec__.name} import serve"
     command = [sys.executable, "-c", f"{program}; serve({seed})"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -5,6 +5,7 @@ Not here: one output file (test_output_file.py), and lists that are ended (test_
 
 import os
 import resource
+import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from kit.file_site import FileSite
 from kit.sites import Site, answer_of
 from kit.support import ScriptedServer, pattern, read_exactly, read_head
 
+import dugong_like.client.transfers.upload  # noqa: F401 - not as another user
 from dugong_like import Client, run
 from dugong_like.__main__ import main
 from dugong_like.cli.upload import open_upload
@@ -165,8 +167,8 @@ def test_a_server_that_is_gone_while_a_file_is_put(tmp_path, capfd, retries):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_hundred_thousand_files_in_one_folder(folder, tmp_path):
-    count = 100_000
+def test_many_files_in_one_folder(folder, tmp_path):
+    count = 20_000
 
     def answer(sock, seen):
         sock.sendall(answer_of(200, body=seen.target.encode()))
@@ -182,3 +184,4 @@ def test_a_hundred_thousand_files_in_one_folder(folder, tmp_path):
     names = os.listdir(folder)
     assert len(names) == count
     assert all((folder / name).read_bytes() == f"/{name}".encode() for name in names)
+    shutil.rmtree(folder)

@@ -32,7 +32,7 @@ from dugong_like import (
 from dugong_like.client import sharing
 from dugong_like.drivers.loop import Loop
 
-MOST_CODES = 2820  # bytecodes of a GET on a connection that was used before
+MOST_CODES = 2850  # bytecodes of a GET on a connection that was used before
 MOST_CALLS = 92
 
 

@@ -46,6 +46,8 @@ def test_operation_that_begins_while_another_thread_peeks_waits_for_its_end(sess
     def look():
         taking = pool.submit(wait_for_peek, session, session.reading, READING)
         taking.add_done_callback(lambda _: events.append("taken"))
+        with pytest.raises(TimeoutError):
+            taking.result(0.05)
         events.append("looked")
         return taking
 

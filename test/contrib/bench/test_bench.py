@@ -232,7 +232,6 @@ def test_http2_is_spoken_with_and_without_tls(tmp_path):
             client.close()
 
 
-@pytest.mark.slow
 def test_the_floor_of_http2_takes_a_reset_behind_a_response():
     """NO_ERROR: a server needs no more of the request (RFC 9113 section 8.1)."""
 
@@ -256,6 +255,7 @@ def test_the_floor_of_http2_takes_a_reset_behind_a_response():
             client.close()
 
 
+@pytest.mark.slow
 def test_rows_about_http2_give_tables():
     done = bench(
         "--only", "h2-exchange", "--only", "h2-concurrent-asyncio", "--only", "h2-fifo",

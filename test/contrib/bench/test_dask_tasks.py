@@ -54,6 +54,7 @@ def test_without_dask_it_is_left_out(monkeypatch, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_all_rows_with_little_work(tmp_path):
     installed("distributed", "data")
     program("nginx")

@@ -150,10 +150,11 @@ def test_one_direction_does_not_starve_the_other(ends):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("congestion", ["cubic", "bbr"])
 def test_a_link_of_two_namespaces(congestion):
     """Bytes get through a path that loses packets, and nothing is left of it."""
-    if reason := obstacle():
+    if reason := obstacle(congestion):
         pytest.skip(reason)
     with link(0.002, 0.05, congestion=congestion) as path:
         enter = Path(path.at_server[1].partition("=")[2])
@@ -161,13 +162,16 @@ def test_a_link_of_two_namespaces(congestion):
             [*path.at_server, sys.executable, "-c", SEND, SERVER],
             stdout=subprocess.PIPE, text=True,
         ) as server:  # fmt: skip
-            assert server.stdout.readline() == "listens\n"
-            done = subprocess.run(
-                [*path.at_client, sys.executable, "-c", RECEIVE, SERVER],
-                capture_output=True, text=True, timeout=120, check=True,
-            )  # fmt: skip
-            assert done.stdout.split() == [str(1 << 20), congestion]
-            assert server.stdout.read() == f"{congestion}\n"
+            try:
+                assert server.stdout.readline() == "listens\n"
+                done = subprocess.run(
+                    [*path.at_client, sys.executable, "-c", RECEIVE, SERVER],
+                    capture_output=True, text=True, timeout=60, check=True,
+                )  # fmt: skip
+                assert done.stdout.split() == [str(1 << 20), congestion]
+                assert server.stdout.read() == f"{congestion}\n"
+            finally:
+                server.kill()
         assert not set(os.listdir("/sys/class/net")) & {link_module.DEVICE.decode()}
         assert enter.exists()
     assert not enter.exists()
@@ -178,7 +182,9 @@ def test_it_ends_with_what_has_started_it():
     if reason := obstacle():
         pytest.skip(reason)
     command = [sys.executable, "-c", "from contrib.bench.link import link\n" + KILLED]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
         enter = Path(process.stdout.readline().strip())
         process.kill()
     wait_until(lambda: not enter.exists())

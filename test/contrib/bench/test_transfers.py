@@ -64,7 +64,7 @@ def test_files_that_are_missing_or_wrong_are_counted(tmp_path):
 
 
 def test_without_a_link_its_rows_are_left_out(monkeypatch, capsys):
-    monkeypatch.setattr(transfers, "obstacle", lambda: "no devices")
+    monkeypatch.setattr(transfers, "obstacle", lambda _: "no devices")
     bench = transfers.Bench(site=None, rounds=1, quick=True)
     bench._measure("a row", {}, lambda _: 0, far=bench._far(0.01))
     assert capsys.readouterr().out == "\na row\nleft out, as there is no link: no devices\n"
