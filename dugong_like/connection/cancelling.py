@@ -109,7 +109,7 @@ def _cancel(shared: SharedState, lost: bool) -> bool:
             shared.state = CLOSED
             shared.lost = lost
         stream = shared.withdraw()
-    # Looked at behind the stream, see `exclusive.take`; as `is_used` does, which is a call.
+    # Looked at behind the stream, see `wait_for_peek`; as `is_used` does, which is a call.
     in_use = shared.sending.locked() or shared.reading.locked()
     try:
         if stream is not None:

@@ -1000,9 +1000,9 @@ class Operations:
     ) -> Co[None]:
         """Do all exchanges of *batch*: together, or else beside each other."""
         while True:
-            session = self._session
+            session, first = self._session, batch[0][0]  # by which reports of stuck ones name it
             if not session.concurrent:
-                alone = self._co_batch_alone(batch[0][0], batch, replies, gathers)
+                alone = self._co_batch_alone(first, batch, replies, gathers)
                 if (yield from self._exchanges.co_holding(alone)):
                     return
                 continue

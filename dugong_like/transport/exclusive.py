@@ -34,7 +34,7 @@ from __future__ import annotations
 import sys
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Final
-from weakref import WeakSet
+from weakref import ref
 
 from ..polling.fork import after_fork
 
@@ -110,7 +110,7 @@ class StreamInUse:
                 stream.close()
                 return
             self.left = Left(stream)
-            _closing.add(self)
+            _closing.add(ref(self, _closing.discard))
         self.give_back()
 
     def give_back(self) -> None:
@@ -122,7 +122,7 @@ class StreamInUse:
             return
         with changing:
             left, self.left = self.left, None
-            _closing.discard(self)
+            _closing.discard(ref(self))
         try:
             if left is not None:
                 left.close()
@@ -161,12 +161,14 @@ class Left:
 
 def all_open() -> list[StreamInUse]:
     """Return the objects whose stream is not closed yet, in no order."""
-    return [*_open, *_closing]
+    # Each set is copied in one step, as others change them meanwhile: threads, and finalizers.
+    closing = [*_closing]
+    return [*_open, *(use for each in closing if (use := each()) is not None)]
 
 
 # To be dropped by a child process; the owner takes it out.
 _open: Final[set[StreamInUse]] = set()
-_closing: Final[WeakSet[StreamInUse]] = WeakSet()  # those that have left a stream
+_closing: Final[set[ref[StreamInUse]]] = set()  # those that have left a stream
 
 
 def _renew_lock() -> None:
@@ -179,7 +181,7 @@ def _drop_inherited() -> None:
     for use in all_open():
         try:
             _open.discard(use)
-            _closing.discard(use)
+            _closing.discard(ref(use))
             use.drop_inherited()
         except Exception:  # noqa: BLE001 - the others are dropped nevertheless
             sys.excepthook(*sys.exc_info())

@@ -130,12 +130,14 @@ def check_names(server):
         conn.co_exchange("GET", "/a?token=hush"),
         conn.co_exchange("PUT", "/b"),
         other.co_exchange("PUT", "/c", body=bytes(30_000_000)),
+        conn.co_exchange_all([("GET", "/d/1"), ("GET", "/d/2")]),
     ]
     found = {one.connection: one for one in listed(*ops)}
     assert {name: one.reason for name, one in found.items()} == {
         f"GET {origin}/a?token=[masked]": "response head",
         f"PUT {origin}/b": "turn",
         f"PUT {origin}/c": "send",
+        f"GET {origin}/d/1": "turn",
     }
     assert found[f"PUT {origin}/c"].mask & POLLOUT
 

@@ -1,6 +1,8 @@
 """Exclusive use of a stream: it is closed once, by the last operation, and in child processes."""
 
 import os
+import sys
+from weakref import ref
 
 import pytest
 from kit.streams import ScriptedStream, connection
@@ -95,6 +97,45 @@ def test_operation_and_closer_in_two_threads_close_the_stream_once():
 
     assert {stream.closings for stream in streams} == {1}
     assert not exclusive._open.intersection(uses)
+
+
+def test_streams_that_were_left_are_listed_in_one_step():
+    """As others leave theirs meanwhile: other threads, and finalizers."""
+    uses = []
+
+    def leave(*_):
+        use = StreamInUse()
+        use.reading.acquire()
+        use.leave(Counted())
+        uses.append(use)
+        return leave
+
+    for _ in range(3):
+        leave()
+    before = sys.gettrace()
+    sys.settrace(lambda *_: leave())  # wherever other code could run
+    try:
+        found = exclusive.all_open()
+    finally:
+        sys.settrace(before)
+    assert len(uses) > 4
+    assert set(uses[:3]) <= set(found)
+
+    for use in uses:
+        use.reading.release()
+        use.give_back()
+    assert not set(uses).intersection(exclusive.all_open())
+
+
+def test_object_that_has_left_a_stream_is_forgotten_with_it():
+    use = StreamInUse()
+    use.reading.acquire()
+    use.leave(Counted())
+    found = ref(use)
+    count = len(exclusive._closing)
+    del use
+    assert found() is None
+    assert len(exclusive._closing) == count - 1
 
 
 def http(monkeypatch, stream):
