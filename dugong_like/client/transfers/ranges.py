@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from ..response import Response
     from .spans import Spans
 
-# Bytes of a range at least: several are of use if one connection is slower than the path. Each
-# new one costs two or three round trips before its first byte, and sends 14 KiB in the next one,
+# Bytes of a share at least: several are of use if one connection is slower than the path. Each new
+# one costs two or three round trips before its first byte, and sends 14 KiB in the next one,
 # doubled with each further (RFC 6928, RFC 5681): 1 MiB is what it has sent after six more, when it
-# has caught up. Files of two such ranges or more are split.
+# has caught up. Files of two such shares or more are split. The last range of a gap may have half
+# of it, for shares do not divide the gap evenly; one that is taken over has a quarter at least, as
+# its connection is there already.
 LEAST: Final = 1 << 20
 WORTH: Final = 0.6  # seconds that a range still needs at least for half of it to be taken over
 
@@ -205,8 +207,9 @@ class Lanes:
         return lane
 
     def _seconds_left(self, lane: Lane, now: float) -> float:
-        """Return how long *lane* needs for the rest, at its rate so far."""
+        """Return how long *lane* needs for the rest, at its rate so far; 0 if it has just begun."""
         at, passed = lane.next(self._spans), now - lane.begun_at
-        if at == lane.begin:
-            return passed * (lane.end - at)  # nothing has come so far
-        return passed * (lane.end - at) / (at - lane.begin)
+        received = at - lane.begin
+        if not received and passed < WORTH:  # its first byte takes some round trips
+            return 0.0
+        return passed * (lane.end - at) / max(received, 1)

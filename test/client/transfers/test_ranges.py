@@ -80,6 +80,28 @@ def test_one_that_gets_nothing_is_given_a_moment(two):
     assert lanes.begin().begin == slow.end == 15_000
 
 
+def test_one_that_has_just_begun_is_not_taken_for_the_slowest():
+    """Its rate is not known before it has a byte, or has had the time for one."""
+    mib, spans, clock = 1 << 20, Spans(), Clock()
+    lanes = Lanes([(0, 4 * mib), (4 * mib, 8 * mib), (8 * mib, 12 * mib)], spans, clock)
+    first, second, slow = lanes.begin(), lanes.begin(), lanes.begin()
+    clock.now += 4
+    for begin, end in ((0, 4 * mib), (4 * mib, 8 * mib - 1000), (8 * mib, 9 * mib)):
+        spans.add(begin, end)
+    lanes.end(first)
+    taken = lanes.begin()
+    assert (taken.begin, taken.end) == (10.5 * mib, 12 * mib)
+    clock.now += 0.01
+    spans.add(4 * mib, 8 * mib)
+    lanes.end(second)
+    again = lanes.begin()
+    assert (again.begin, again.end, slow.end) == (9.75 * mib, 10.5 * mib, 9.75 * mib)
+    assert (taken.end, taken.is_cut) == (12 * mib, False)
+    clock.now += ranges.WORTH
+    lanes.end(again)
+    assert lanes.begin().begin == taken.end == 11.25 * mib, "it has had the time by now"
+
+
 def test_those_that_wait_come_first():
     lanes = Lanes([(0, 10_000_000), (20_000_000, 30_000_000)], Spans(), Clock())
     lanes.begin()
