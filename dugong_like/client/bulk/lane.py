@@ -14,7 +14,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ...connection.pipeline import Pipeline
-from ...errors import ConnectionTimedOut
+from ...errors import ConnectionTimedOut, PoolTimedOut
 from ...http.request import Request
 
 if TYPE_CHECKING:
@@ -150,7 +150,9 @@ class Lane:
                 yield from self._lease.connection.co_connect()
             except Exception as exc:  # noqa: BLE001 - it is the outcome of the first request
                 if self.place.queue:
-                    self._outcomes.failed(self.place.queue.popleft(), exc)
+                    job = self.place.queue.popleft()
+                    job.request.attempts += not isinstance(exc, PoolTimedOut)
+                    self._outcomes.failed(job, exc)
                 return
             pipeline = Pipeline(self._lease.connection, self, depth=self._depth)
             yield from self._co_answers(pipeline, self._lease)

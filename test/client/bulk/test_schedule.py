@@ -14,6 +14,7 @@ from dugong_like import (
     Client,
     ConnectionClosed,
     ConnectionTimedOut,
+    Connector,
     DeadlineExceeded,
     DigestAuth,
     InvalidRequest,
@@ -21,6 +22,8 @@ from dugong_like import (
     MockDispatcher,
     NotAnswered,
     Origin,
+    Pool,
+    PoolTimedOut,
     Response,
     Retry,
     StateError,
@@ -659,6 +662,16 @@ def test_a_server_that_cannot_be_reached():
     with site.client() as client:
         items = list(client.map(urls(10), errors="return"))
         assert [item.error is not None for item in items] == [True] * 10
+        assert [item.request.attempts for item in items] == [1] * 10
+
+
+def test_what_gets_no_connection_is_no_attempt():
+    connector = Connector(transport=MemorySite(), trust_env=False, timeout=Timeouts(pool=0))
+    pool = Pool(connector, Limits(max_connections=1))
+    with Client(dispatcher=pool) as client, pool.acquire(Origin("http", "b.test", 80)):
+        items = list(client.map(urls(3), errors="return"))
+    assert [type(item.error) for item in items] == [PoolTimedOut] * 3
+    assert [item.request.attempts for item in items] == [0] * 3
 
 
 @pytest.mark.parametrize("ordered", [True, False])
