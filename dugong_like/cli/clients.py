@@ -6,6 +6,7 @@ Not here: the options themselves (request_options.py).
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -43,6 +44,8 @@ def client_for(options: argparse.Namespace, report: Callable[[list[str]], object
     """
     usual = _given("--timeout", options.timeout.usual)
     limits: dict[str, Any] = {"stall": usual, "expect100": CONTINUE_TIME}
+    if options.list:  # its own downloads have the connections, and time limits
+        limits["pool"] = math.inf
     timeouts = Timeouts(**limits)  # those of connections, so that no request has to set others
     dispatcher: Dispatcher = Pool(
         Connector(

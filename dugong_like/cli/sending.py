@@ -114,10 +114,13 @@ class _ListedJobs:
 
     @property
     def room(self) -> int:
-        """As many as there are connections; all that there may be once they are streams."""
+        """As many as there are connections; all that there may be once they are streams.
+
+        More may be of one origin than that has connections: they wait for these, without limit.
+        """
         if self._requests.transfers.uses_streams:
             return MOST
-        return LIST_CONNECTIONS * max(len(self._origins), 1)
+        return min(LIST_CONNECTIONS * max(len(self._origins), 1), MOST)
 
     def co_next(self) -> Co[Job | None]:
         """Return the job for the next line."""

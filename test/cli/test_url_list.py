@@ -1,19 +1,24 @@
 """``-i FILE``: which lines are URLs, how they are read, and what becomes of each."""
 
+import math
 import os
 import random
 import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
 from kit.sites import Site, answer_of
 from kit.support import ROOT, wait_until
 
-from dugong_like import run
-from dugong_like.__main__ import main
+from dugong_like import Origin, run
+from dugong_like.__main__ import _parser, main
+from dugong_like.cli.clients import LIST_CONNECTIONS, client_for
 from dugong_like.cli.outcome import CommandFailed
+from dugong_like.cli.sending import MOST, _ListedJobs
 from dugong_like.cli.url_list import MAX_LINE, URLList, open_list
 from dugong_like.drivers.loop import Loop
 
@@ -103,6 +108,54 @@ def test_a_list_that_cannot_be_read(tmp_path):
         pass
     with pytest.raises(OSError, match="directory"), open_list(str(tmp_path)):
         pass
+
+
+# ---- connections
+
+
+def test_a_download_waits_without_limit_while_others_of_the_list_have_all_connections():
+    """There is room for more than one origin has connections, once another one speaks HTTP/2."""
+    options = _parser().parse_args(["get", "--timeout", "5", "-i", "list"])
+    with client_for(options, print) as client, ExitStack() as stack:
+        origin = Origin("http", "a.test", 80)
+        for _ in range(LIST_CONNECTIONS):
+            stack.enter_context(client.dispatcher.acquire(origin))
+        waiting = client.co_get("http://a.test/")
+        assert next(waiting).deadline is None
+        waiting.close()
+        assert client.dispatcher.deadline() == math.inf  # that of streams
+
+
+def test_one_url_has_the_time_limit_for_its_connection():
+    options = _parser().parse_args(["get", "--timeout", "5", "http://a.test/"])
+    with client_for(options, print) as client:
+        assert client.dispatcher.deadline() < math.inf
+
+
+class Listed:
+    """The requests of a list that are not sent."""
+
+    def __init__(self):
+        self.transfers = SimpleNamespace(uses_streams=False)
+
+    def co_run(self, url):
+        return 0
+        yield
+
+
+def test_there_is_room_for_each_origin_and_not_for_more_than_so_many():
+    lines = b"".join(b"http://%d.test/\n" % number for number in range(100))
+    requests = Listed()
+    jobs, rooms = _ListedJobs(requests, URLList(Pieces(lines), "list")), []
+    while (job := run(jobs.co_next())) is not None:
+        run(job())
+        rooms.append(jobs.room)
+    assert rooms == [min(LIST_CONNECTIONS * number, MOST) for number in range(1, 101)]
+
+    few = _ListedJobs(requests, URLList(Pieces(b""), "list"))
+    assert few.room == LIST_CONNECTIONS
+    requests.transfers.uses_streams = True
+    assert few.room == MOST
 
 
 # ---- the command
