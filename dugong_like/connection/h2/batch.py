@@ -2,8 +2,10 @@
 
 Requests are opened as long as there is room, and leave with one send. Responses are taken in the
 order of the requests, all that one reception has brought in one section: so an exchange has neither
-an operation nor a wait of its own. One that is not as most are, such as a long one, is read as any
-other exchange is (stream.py), and so is every one that follows an error.
+an operation nor a wait of its own. Other responses, such as long ones, are read by an `H2Stream`.
+
+The server may send a response before one that is due earlier. What has come of it stays where it
+is, unless a window might be full of it: then it is read before its turn.
 
 A batch does not keep others from the connection: it opens a stream only if nobody has waited longer
 for that, once one of its own is open.
@@ -19,6 +21,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+from ...errors import InvalidRequest
 from ..exchange import Reply
 from ..states import OPEN, Retired
 from .options import EitherHead
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from .shared import H2State
 
 MOST_OPEN: Final = 100  # exchanges at a time: every server should allow that (section 6.5.2)
-LONG: Final = 65536  # bytes: more than that of a body is not left to the window until its turn
+LONG: Final = 65536  # bytes: as much of a body is not left to the window until its turn, or less
 
 
 class Opened(NamedTuple):
@@ -59,8 +62,8 @@ class Batch:
     """
 
     __slots__ = (
-        *("_coming", "_followed", "_heads", "_limits", "_looked_at", "_opened", "_readers"),
-        *("_replies", "_shared"),
+        *("_coming", "_followed", "_heads", "_limits", "_long", "_looked_at", "_opened"),
+        *("_readers", "_replies", "_shared"),
     )
 
     def __init__(
@@ -78,6 +81,7 @@ class Batch:
         self._readers: dict[Stream, H2Stream] = {}  # of responses that are not as most are
         self._followed: dict[Stream, None] = {}  # streams that wake the operation
         self._looked_at = shared.pump.received  # when all that is open was last looked at
+        self._long = min(LONG, shared.pump.engine.most_unread)
 
     def co_exchange(self, opening: Opening) -> Co[None]:
         """Do all exchanges.
@@ -112,8 +116,12 @@ class Batch:
                     raise
 
     def _check_heads(self) -> None:
-        for _, head in self._coming:
-            head.section()
+        for exchange, head in self._coming:
+            try:
+                head.section()
+            except InvalidRequest as exc:
+                self._shared.label(exc, exchange)
+                raise
 
     def _go_on(self, waiter: Waiter) -> bool | None:
         """Take what has come, and send what there is room for; an attempt. True: all is done."""
@@ -186,12 +194,21 @@ class Batch:
         finally:
             if last is not None:
                 pump.engine.consumed(last, count)  # of all: it has ended, so the connection counts
-        if pump.received - self._looked_at >= LONG:
-            self._looked_at = pump.received
-            for each in opened:
-                stream = each.stream
-                if stream.buffered >= LONG and not stream.ended and stream.error is None:
-                    self._read(each)
+        if pump.engine.is_half_used():
+            self._read_ahead(1, ended=True)
+        elif pump.received - self._looked_at >= self._long:
+            self._read_ahead(self._long, ended=False)
+
+    def _read_ahead(self, least: int, *, ended: bool) -> None:
+        """Take what is here of the bodies of which *least* bytes are, so that windows open.
+
+        *ended* says whether also of those that are complete: the connection's window has them.
+        """
+        self._looked_at = self._shared.pump.received
+        for each in self._opened:
+            stream = each.stream
+            if stream.buffered >= least and (ended or not stream.ended):
+                self._reader_of(each).keep_some()
 
     def _read(self, opened: Opened) -> Reply | None:
         """Go on with reading a response; return it when it is complete."""
@@ -200,7 +217,7 @@ class Batch:
         if reader is None:
             if stream.head is None and stream.error is None and not stream.informational:
                 return None
-            reader = self._readers[stream] = self._reader_of(opened)
+            reader = self._reader_of(opened)
         while (response := reader.response) is None:
             if reader.take_head() is None:
                 return None
@@ -214,7 +231,9 @@ class Batch:
         """Return what goes on with *opened* as all exchanges do."""
         reader = self._readers.get(opened.stream)
         if reader is None:
-            reader = H2Stream(self._shared, opened.exchange, self._limits)
+            reader = self._readers[opened.stream] = H2Stream(
+                self._shared, opened.exchange, self._limits
+            )
             reader.adopt(opened.head, Waiter(opened.stream))
         return reader
 
@@ -238,7 +257,7 @@ class Batch:
                 pump.follow_also(waiter, stream)
 
     def _unfollow(self, waiter: Waiter, stream: Stream) -> None:
-        del self._followed[stream]
+        self._followed.pop(stream, None)  # an interruption may have this done twice
         self._shared.pump.unfollow(waiter, stream)
 
     # ---- errors
@@ -257,3 +276,4 @@ class Batch:
             lock.when_free(partial(self._unfollow, waiter, stream))
         for opened in self._opened:
             self._reader_of(opened).cancel()
+            opened.exchange.complete = False  # if it was read before its turn, nobody gets it

@@ -668,6 +668,18 @@ class H2Stream:
         kept.clear()
         return body
 
+    def keep_some(self) -> None:
+        """Take what is here of the body before somebody asks for it; under the lock.
+
+        Its head has come. `take_all` delivers it.
+        """
+        while self.response is None:
+            self.take_head()
+        stream = self.stream
+        assert stream is not None
+        if count := self._ready(stream.buffered):
+            self._move(count, self._kept)
+
     def drop(self, _: object = None) -> bool | None:
         """See `Operations.co_discard`; an attempt."""
         stream = self.stream

@@ -104,6 +104,16 @@ class Engine:
         return self._shared.window
 
     @property
+    def most_unread(self) -> int:
+        """Bytes of a stream that may stay unread; see `StreamWindows.most_unread`."""
+        return self._shared.stream_windows.most_unread
+
+    def is_half_used(self) -> bool:
+        """Return True if half of the connection's receive window is used, or more of it."""
+        window = self._shared.receive_window
+        return window.left <= window.half
+
+    @property
     def max_streams(self) -> int:
         """Streams that may be open at once: by the server's settings, when they have come."""
         return self._shared.max_streams

@@ -45,14 +45,20 @@ class StreamWindows:
     Args:
         options: sizes, and whether windows are updated without being asked.
 
+    Attributes:
+        most_unread: bytes of a stream that may stay unread while as many more come: its window is
+            not full of them.
+
     """
 
-    __slots__ = ("_automatic", "_largest", "_threshold")
+    __slots__ = ("_automatic", "_largest", "_threshold", "most_unread")
 
     def __init__(self, options: H2Options) -> None:
         self._automatic = options.auto_window
         self._largest = options.max_stream_window
         self._threshold = options.window_update_threshold
+        window = options.stream_window
+        self.most_unread = max(1, (window - (self._threshold or window // SHARE)) // 2)
 
     def consumed(self, stream: Stream, size: int) -> int:
         """Count *size* bytes that a reader has taken; return the increment that is due, or 0."""
@@ -82,13 +88,15 @@ class ConnectionWindow:
 
     Attributes:
         left: bytes that the server may still send.
+        half: of its first size, bytes.
 
     """
 
-    __slots__ = ("_automatic", "_due", "_unreported", "left")
+    __slots__ = ("_automatic", "_due", "_unreported", "half", "left")
 
     def __init__(self, options: H2Options) -> None:
         self.left = options.connection_window
+        self.half = options.connection_window // 2
         self._automatic = options.auto_window
         self._due = options.window_update_threshold or options.connection_window // SHARE
         self._unreported = 0

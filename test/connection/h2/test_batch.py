@@ -8,13 +8,13 @@ from functools import partial
 import pytest
 from kit.ctrl_c import ctrl_c_at_each_place
 from kit.every_driver import DRIVERS
-from kit.h2_server import Answer, h2_server
+from kit.h2_server import Answer, Peer, h2_server
 from kit.h2_streams import PeerStream, bodies_of, results_of
 from kit.steps import Steps
 from kit.streams import connection, finish
 from kit.support import pattern, wait_until
 
-from dugong_like import ConnectionClosed, HTTPConnection, InvalidRequest, StreamReset
+from dugong_like import ConnectionClosed, H2Options, HTTPConnection, InvalidRequest, StreamReset
 from dugong_like.connection.h2 import batch as batches
 from dugong_like.connection.h2 import lock, pump, stream
 from dugong_like.http.h2.stream import Stream
@@ -39,10 +39,24 @@ def numbered(request):
     return Answer(body=pattern(int(what)))
 
 
-def opened(monkeypatch, *more, app=numbered, **settings):
+class Backwards(Peer):
+    """It sends one response after the other, that to the last request first."""
+
+    def _send_bodies(self):
+        bodies, self._leaving = self._leaving, {}
+        while bodies and not self._leaving:
+            stream = max(bodies)
+            self._leaving[stream] = bodies[stream]
+            super()._send_bodies()
+            if not self._leaving:
+                del bodies[stream]
+        self._leaving = bodies
+
+
+def opened(monkeypatch, *more, app=numbered, make=Peer, options=None, **settings):
     """Return a connection that was used before, and its stream."""
-    stream = PeerStream(app, **settings)
-    conn = connection(monkeypatch, stream, *more, versions=("h2",))
+    stream = PeerStream(app, make, **settings)
+    conn = connection(monkeypatch, stream, *more, versions=("h2",), http2=options)
     for _ in range(2):
         assert bodies_of(stream, conn.co_exchange("GET", "/3")) == [pattern(3)]
     return conn, stream
@@ -124,11 +138,52 @@ def test_an_error_is_that_of_the_first_exchange_without_a_response(monkeypatch):
         assert bodies_of(stream, conn.co_exchange("GET", "/4")) == [pattern(4)]
 
 
-def test_a_head_for_the_other_protocol_is_noticed_before_anything_is_sent(monkeypatch):
+@pytest.mark.parametrize("options", [
+    {"connection_window": 65535},
+    {"connection_window": 65535, "window_update_threshold": 65535},
+    {"connection_window": 65535, "max_stream_window": 4000, "stream_window": 4000},
+    {"max_stream_window": 4000, "stream_window": 4000},
+    {"max_stream_window": 4000, "stream_window": 4000, "window_update_threshold": 3990},
+    {"max_stream_window": 1, "stream_window": 1},
+    {},
+], ids=str)  # fmt: skip
+def test_a_small_window_that_later_responses_fill(monkeypatch, options):
+    """The server sends nothing of the first response before it has sent the others."""
+    conn, stream = opened(monkeypatch, make=Backwards, options=H2Options(**options))
+    sizes = [40_000] * 5 if options.get("stream_window") != 1 else [7, 5, 0, 9]
+    sizes = [1000, *sizes, 3, 30_000] if sizes[0] > 7 else sizes
+    for _ in range(2):
+        (replies,) = results_of(stream, batch_of(conn, *sizes))
+        assert [reply.body for reply in replies] == [pattern(size) for size in sizes]
+    assert conn.is_reusable()
+
+
+def test_a_response_that_was_read_before_its_turn_is_lost_with_the_batch(monkeypatch):
+    conn, stream = opened(monkeypatch, make=Backwards, options=H2Options(connection_window=65535))
+    replies = []
+    with pytest.raises(StreamReset, match="/reset/2"):
+        results_of(stream, batch_of(conn, 3, "reset/2", 40_000, 40_000, replies=replies))
+    assert [reply.body for reply in replies] == [pattern(3)]
+    assert conn.is_reusable()
+    assert bodies_of(stream, conn.co_exchange("GET", "/4")) == [pattern(4)]
+
+
+@pytest.mark.parametrize("place", [0, 2])
+@pytest.mark.parametrize("wrong", [
+    ("GET", "/wrong", {"TE": "gzip"}),
+    ("GET", "/wrong", {"Upgrade": "x", "Connection": "upgrade"}),
+    ("CONNECT", "wrong:1"),
+], ids=str)  # fmt: skip
+def test_a_head_for_the_other_protocol_is_noticed_before_anything_is_sent(
+    monkeypatch, wrong, place
+):
+    """The error is about that request."""
     conn, stream = opened(monkeypatch)
     before = len(stream.peer.requests)
-    with pytest.raises(InvalidRequest):
-        finish(conn.co_exchange_all([("GET", "/3"), ("GET", "/4", {"TE": "gzip"})]))
+    batch = [("GET", "/3"), ("GET", "/4")]
+    batch.insert(place, wrong)
+    with pytest.raises(InvalidRequest, match=f"^{wrong[0]} .*wrong"):
+        finish(conn.co_exchange_all(batch))
     assert len(stream.peer.requests) == before
     assert conn.is_reusable()
 
