@@ -19,22 +19,37 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
+FAR = ("delays", "lossy", "lossy_http2", "lossy_ranges")  # rows over a link
 
-@pytest.mark.slow
-def test_all_rows_with_little_work(tmp_path):
+
+def measure(tmp_path, names):
+    """Measure these rows with little work; return how many tables and figures of ours there are."""
     program("nginx")
     command = [sys.executable, "-m", "contrib.bench.transfers", "--quick", "--rounds", "1"]
+    for name in names:
+        command += ["--only", name]
     done = subprocess.run(
         [*command, "--json", str(tmp_path / "out.json")],
         capture_output=True, text=True, timeout=580, check=False, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads((tmp_path / "out.json").read_text())
-    far = 8 if obstacle() is None else 0  # rows over a link
-    assert len({result["row"] for result in results}) == 8 + far
     ours = [each for each in results if re.match(r"map|get|put|download|upload", each["tool"])]
-    assert len(ours) == 17 + (18 if far else 0)
     assert all(not cost["wrong"] for each in ours for cost in each["rounds"])
+    return len({result["row"] for result in results}), len(ours)
+
+
+@pytest.mark.slow
+def test_rows_without_a_link_with_little_work(tmp_path):
+    assert measure(tmp_path, [name for name in transfers.ROWS if name not in FAR]) == (8, 17)
+
+
+@pytest.mark.slow
+def test_rows_over_a_link_with_little_work(tmp_path):
+    if reason := obstacle("bbr"):
+        pytest.skip(reason)
+    assert set(FAR) < set(transfers.ROWS)
+    assert measure(tmp_path, FAR) == (8, 18)
 
 
 def test_the_server_fails_as_it_is_told():
