@@ -455,6 +455,8 @@ class Sync:
             return False
         if found.size not in {None, known.size} or found.tag != known.tag:
             return False
+        if (there := self._there.get(path)) is not None and there.tag == found.tag:
+            return False  # the list has another file by this tag, of the same size and second
         self._there.add(path, Facts(known.size, known.mtime_ns, known.tag))
         self._is_listing_new = True
         return True

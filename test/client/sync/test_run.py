@@ -605,6 +605,34 @@ def test_only_what_was_done_is_told(pair):
     assert pair.steps == []
 
 
+def test_a_file_of_another_client_with_the_same_tag_is_replaced(manifest):
+    """Tags of size and second, as those of nginx: both have stored it within a second."""
+
+    def answer(seen, path):
+        if path != b"a":
+            return None
+        if seen.method == "PUT":
+            manifest.store.put(path, seen.body)
+            return answer_of(201)
+        return _head_of('ETag: "same"', manifest.store.files[path])
+
+    manifest.store.by.append(answer)
+    write_all(manifest, {"a": b"mine"})
+    manifest.up()
+    mine = manifest.record
+    manifest.write("a", b"your", OLD + 5 * 10**9)
+    manifest.up(record=mine.with_name("other"))
+    manifest.write("a", b"mine", OLD)
+
+    assert manifest.up(record=mine).copied == 1
+    assert manifest.store.files[b"a"] == b"mine"
+    assert manifest.up(record=mine).unchanged == 1
+
+
+def _head_of(field, data):
+    return f"HTTP/1.1 200 OK\r\n{field}\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+
+
 def test_what_an_earlier_run_has_sent_is_not_told(manifest):
     write_all(manifest)
     manifest.up()
