@@ -29,6 +29,7 @@ FORMAT: Final = 1
 CACHE: Final = 4096  # KiB of pages in memory, for the record and for the listings
 APPLICATION: Final = 0x6475676F  # of our files: "dugo" (SQLite, PRAGMA application_id)
 MAGIC: Final = b"SQLite format 3\0"  # what a database begins with
+DAMAGED: Final = "other bytes"  # instead of a tag, as none: the file has to be copied again
 ID_AT: Final = 68  # position of the application_id in it
 
 
@@ -39,7 +40,7 @@ class Known(NamedTuple):
         path: its path, as bytes.
         size: bytes, on both sides.
         mtime_ns: its time here.
-        tag: what the server calls the version.
+        tag: what the server calls the version; `DAMAGED` if both sides had other bytes.
 
     """
 

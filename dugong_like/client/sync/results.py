@@ -33,7 +33,7 @@ class SyncProgress(NamedTuple):
     """How far a synchronisation has come.
 
     Attributes:
-        phase: ``"list"``, ``"copy"``, ``"delete"``, ``"finish"`` or ``"verify"``; in a dry run
+        phase: ``"list"``, ``"copy"``, ``"delete"``, ``"verify"`` or ``"finish"``; in a dry run
             ``"list"`` and ``"compare"``.
         files: steps of this phase; with ``"list"`` files that were found.
         done: how many of them are done.

@@ -6,8 +6,8 @@ Phase      What is done
 list       both listings, then the plan; a dry run ends here
 copy       what is in the way is deleted, then files are copied, many at the same time
 delete     what the source does not have; only if both listings are complete and nothing has failed
-finish     the server is told what is there (`Remote.co_finish`)
 verify     what was copied is read back, if that is asked for
+finish     the server is told what is there (`Remote.co_finish`), without what is damaged
 =========  =========================================================================================
 
 Each file is an operation of its own on the scheduler of `Client.map`. Its error is one of the
@@ -45,6 +45,7 @@ from ..transfers.download import DownloadSettings
 from ..transfers.downloading import co_download_to, co_read_explanation
 from .local import seconds_to_rest
 from .plan import Kind, Plan, Rules, Step
+from .record import DAMAGED
 from .remote import co_digest_of, label, refusal, tag_of
 from .results import SyncProgress, SyncResult, SyncStep
 from .steps import TO_ASK, TO_COPY, Steps
@@ -132,13 +133,13 @@ class Sync:
         self._check_deletes()
         yield from self._co_copy()
         yield from self._co_delete()
-        if self._upload and self._is_listing_new:
-            self._begin("finish", 0, 0)
-            yield from self._remote.co_finish(self._co_send, self._there)
         if not self._upload and not self._failed:
             self._local.remove_strays()
         if self._settings.verify:
             yield from self._co_verify()
+        if self._upload and self._is_listing_new:
+            self._begin("finish", 0, 0)
+            yield from self._remote.co_finish(self._co_send, self._there)
         return self._result(is_dry_run=False)
 
     # ---- listing and planning
@@ -576,7 +577,10 @@ class Sync:
         wanted = yield from co_digest_of(co_send, self._remote.get(file.path), rate)
         digest = yield from file.co_digest()
         if digest != wanted:
-            self._record.remove(file.path)
+            self._record.put(file.path, file.size, file.mtime_ns, DAMAGED)
+            if self._upload:
+                self._there.remove(file.path)
+                self._is_listing_new = True
             raise _mismatch(wanted, digest, file.path)
 
     # ---- progress

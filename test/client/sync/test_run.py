@@ -31,6 +31,7 @@ from dugong_like.client.sync.record import Record
 from dugong_like.drivers.loop import Loop
 
 LARGE = pattern(700_000)
+NAME = b"dugong-manifest.jsonl"
 FILES = {
     "a": b"",
     "b": b"text",
@@ -73,7 +74,7 @@ def test_what_is_unchanged_is_neither_sent_nor_asked_for(pair):
     for result in (pair.up(), pair.down()):
         assert (result.copied, result.unchanged) == (0, len(FILES))
         assert not {"GET", "PUT", "HEAD", "DELETE"} & {
-            method for method, path in pair.store.seen if path != b"dugong-manifest.jsonl"
+            method for method, path in pair.store.seen if path != NAME
         }
     assert pair.store.asked("PUT") == []
 
@@ -292,7 +293,7 @@ def test_a_folder_that_cannot_be_written_is_one_error(pair, monkeypatch):
 
     with pytest.raises(PermissionError, match=re.escape(str(pair.back))):
         pair.down()
-    assert pair.store.asked("GET") in ([], [b"dugong-manifest.jsonl"])
+    assert pair.store.asked("GET") in ([], [NAME])
     assert pair.down(dry_run=True).copied == len(FILES)
 
 
@@ -323,7 +324,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(pair):
     if not pair.store.webdav:
         rows = '["../evil", 1, 0, "", null]\n["good", 1, 0, null, null]\n'
         text = f'{{"dugong-manifest": 1}}\n{rows}{{"files": 2}}\n'
-        pair.store.put(b"dugong-manifest.jsonl", text.encode())
+        pair.store.put(NAME, text.encode())
 
     result = pair.down(delete=True)
 
@@ -469,13 +470,13 @@ def test_a_file_that_vanishes_or_cannot_be_read_is_reported(pair, monkeypatch):
 def test_after_a_kill_before_the_list_was_stored_nothing_is_sent_again(manifest):
     write_all(manifest)
     manifest.up()
-    del manifest.store.files[b"dugong-manifest.jsonl"]  # as if it had been killed before
+    del manifest.store.files[NAME]  # as if it had been killed before
 
     result = manifest.up()
 
     assert (result.copied, result.unchanged) == (0, len(FILES))
     assert len(manifest.store.asked("HEAD")) == len(FILES)
-    assert manifest.store.asked("PUT") == [b"dugong-manifest.jsonl"]
+    assert manifest.store.asked("PUT") == [NAME]
     assert manifest.down().copied == len(FILES)
 
 
@@ -485,7 +486,7 @@ def test_after_a_kill_what_was_not_recorded_is_sent_again(pair):
     with Record(pair.record) as record:
         record.remove("b")
         record.put("c/d", 65536, OLD + 2, '"another version"')
-    pair.store.files.pop(b"dugong-manifest.jsonl", None)
+    pair.store.files.pop(NAME, None)
 
     result = pair.up()
 
@@ -636,7 +637,7 @@ def _head_of(field, data):
 def test_what_an_earlier_run_has_sent_is_not_told(manifest):
     write_all(manifest)
     manifest.up()
-    del manifest.store.files[b"dugong-manifest.jsonl"]  # as if it had been killed before
+    del manifest.store.files[NAME]  # as if it had been killed before
 
     assert manifest.up().unchanged == len(FILES)
     assert manifest.steps == []
@@ -665,8 +666,50 @@ def test_what_was_copied_is_read_back_if_asked_for(pair):
     assert (result.copied, result.verified, result.failed) == (1, 0, 1)
     assert isinstance(pair.errors()["b"], DigestMismatch)
     pair.store.by.clear()
-    if pair.store.webdav:  # it is not taken for unchanged
-        assert pair.up().copied == 1
+    assert pair.up().copied == 1, "it is not taken for unchanged"
+    assert pair.up().copied == 0
+
+
+@pytest.mark.parametrize("etags", [True, False])
+def test_what_was_found_damaged_is_repaired_by_the_next_run(pair, etags):
+    pair.store.etags = etags
+    damaged = pair.store.put
+
+    def damage(seen, path):
+        if (seen.method, path) != ("PUT", b"b"):
+            return None
+        damaged(path, b"TEXT")
+        return answer_of(201, *pair.store._fields(path))
+
+    write_all(pair)
+    pair.store.by.append(damage)
+    result = pair.up(verify=True)
+    assert (result.verified, result.failed, pair.store.files[b"b"]) == (len(FILES) - 1, 1, b"TEXT")
+    assert b'"b"' not in pair.store.files.get(NAME, b"")
+
+    pair.store.by.clear()
+    assert (pair.up().copied, pair.store.files[b"b"]) == (1, b"text")
+    assert pair.up().unchanged == len(FILES)
+
+
+def test_what_was_found_damaged_here_is_received_again(pair):
+    write_all(pair)
+    pair.up()
+    received = []
+
+    def damage(seen, path):
+        if (seen.method, path) != ("GET", b"b"):
+            return None
+        received.append(path)
+        data = b"TEXT" if len(received) == 1 else b"text"
+        return answer_of(200, *pair.store._fields(path), body=data)
+
+    pair.store.by.append(damage)
+    result = pair.down(verify=True)
+    assert (result.verified, result.failed) == (len(FILES) - 1, 1)
+
+    assert (pair.down().copied, tree_of(pair.back)) == (1, FILES)
+    assert pair.down().unchanged == len(FILES)
 
 
 def test_a_list_whose_files_are_others_is_noticed(manifest):
@@ -690,7 +733,7 @@ def test_two_uploads_do_not_mix_their_lists(manifest):
 
     def meanwhile(seen, path):
         if (seen.method, path) == ("PUT", b"b"):
-            manifest.store.put(b"dugong-manifest.jsonl", b"of another run")
+            manifest.store.put(NAME, b"of another run")
 
     manifest.store.by.append(meanwhile)
 
