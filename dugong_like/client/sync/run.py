@@ -53,6 +53,8 @@ from .tree import Facts, Tree, parents
 
 if TYPE_CHECKING:
     from ..bulk.map_results import MapResults
+    from ..request import ClientRequest
+    from ..response import Response
     from .local import LocalFolder, SourceFile
     from .options import SyncSettings
     from .record import Record
@@ -530,8 +532,9 @@ class Sync:
                 rate=self._settings.rate,
                 synced=self._settings.fsync,
             )
+            co_checked = partial(self._co_send_checked, co_send, path, listed)
             result = yield from co_download_to(
-                self._local.destination(path), co_send, request, settings
+                self._local.destination(path), co_checked, request, settings
             )
             response, size = result.response, result.size
             mtime_ns = self._remote.mtime_of(path, listed, response, size)
@@ -549,6 +552,24 @@ class Sync:
         if facts.mtime_ns is not None:
             self._record.put(path, facts.size, facts.mtime_ns, tag_of(response))
         return facts.size
+
+    def _co_send_checked(
+        self, co_send: Send, path: str, listed: Facts, request: ClientRequest, *, stream: bool
+    ) -> Co[Response]:
+        """Send a request for bytes of a file; return the response, if it has the listed version.
+
+        Raises:
+            ContentChanged: it has another one. The file that is here keeps its bytes.
+
+        """
+        response = yield from co_send(request, stream=stream)
+        if response.is_success:
+            try:
+                self._remote.mtime_of(path, listed, response, listed.size)
+            except ContentChanged:
+                response.close()
+                raise
+        return response
 
     def _co_delete_file(self, co_send: Send, step: Step, _: _Counted) -> Co[Step]:
         if self._upload:

@@ -726,6 +726,22 @@ def test_a_list_whose_files_are_others_is_noticed(manifest):
     assert tree_of(manifest.back) == {}
 
 
+def test_another_version_than_the_listed_one_replaces_nothing(manifest):
+    write_all(manifest, {"large": LARGE})
+    manifest.up()
+    manifest.back.mkdir()
+    (manifest.back / "large").write_bytes(b"good")
+    manifest.store.put(b"large", LARGE[::-1])
+
+    assert manifest.down().failed == 1
+    assert isinstance(manifest.errors()["large"], ContentChanged)
+    assert (manifest.back / "large").read_bytes() == b"good"
+
+    manifest.store.files[b"large"], manifest.store.versions[b"large"] = LARGE, 1
+    assert manifest.down().copied == 1
+    assert tree_of(manifest.back) == {"large": LARGE}
+
+
 def test_two_uploads_do_not_mix_their_lists(manifest):
     write_all(manifest, {"a": b"1"})
     manifest.up()
