@@ -465,7 +465,7 @@ class Sync:
         return True
 
     def _co_is_equal(self, co_send: Send, path: str) -> Co[bool]:
-        """Return True if both sides have the same bytes; then that is recorded."""
+        """Return True if both sides have the same bytes; then that is recorded, if it can be."""
         there = self._there.get(path)
         assert there is not None
         digest = there.digest
@@ -478,8 +478,8 @@ class Sync:
                 wanted = yield from co_digest_of(co_send, request, self._settings.rate)
                 digest = yield from file.co_digest()
                 is_equal = digest == wanted
-            if not is_equal or self._settings.dry_run:
-                return is_equal
+            if not is_equal or self._settings.dry_run or seconds_to_rest(file.mtime_ns):
+                return is_equal  # a change at once could have the time of a file that is so new
             self._record.put(path, file.size, file.mtime_ns, there.tag)
             if self._upload and (there.mtime_ns, there.digest) != (file.mtime_ns, digest):
                 self._there.add(path, Facts(file.size, file.mtime_ns, there.tag, digest))

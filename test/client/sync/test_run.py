@@ -297,8 +297,8 @@ def test_a_folder_that_cannot_be_written_is_one_error(pair, monkeypatch):
     assert pair.down(dry_run=True).copied == len(FILES)
 
 
-def rows_of(pair):
-    with Record(pair.record) as record:
+def rows_of(pair, way="up"):
+    with Record(pair.record if way == "up" else pair.record.with_name("record-back")) as record:
         return list(record)
 
 
@@ -580,6 +580,25 @@ def test_digests_are_compared_if_asked_for(pair):
     result = pair.down(checksum=True)
     assert (result.copied, result.unchanged) == (2, len(FILES) - 2)
     assert tree_of(pair.back) == {**FILES, "b": b"TEXT"}
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_a_new_file_that_is_equal_is_not_recorded_yet(pair, way, monkeypatch):
+    """It may change once more without another time."""
+    pair.write("a", b"1234")
+    pair.up()
+    pair.down()
+    (pair.back if way == "down" else pair.root).joinpath("a").touch()
+    rest = [1.0]
+    monkeypatch.setattr(run_module, "seconds_to_rest", lambda _: rest[0])
+    sync = getattr(pair, way)
+
+    before = rows_of(pair, way)
+    assert sync(checksum=True).unchanged == 1
+    assert (rows_of(pair, way), pair.store.asked("PUT")) == (before, [])
+    rest[0] = 0.0
+    assert sync(checksum=True).unchanged == 1
+    assert rows_of(pair, way) != before
 
 
 def test_without_digests_on_the_server_the_bytes_are_compared(pair):
