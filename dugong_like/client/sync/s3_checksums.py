@@ -96,10 +96,12 @@ def co_is_same(
     found = None if response is None else _checksum_of(response, etag)
     if found is not None and not found.parts:
         return found.is_of((yield from file.co_digest("sha256")))
-    found = found or etag
-    if found is None or not found.parts:
-        # There is no digest, or the bytes have another one, unless the tag is of another kind.
-        return None if etag is None or response is None or _is_of_other_bytes(response) else False
+    if found is None:
+        if etag is None or response is None or _is_of_other_bytes(response):
+            return None
+        if not etag.parts:
+            return False
+        found = etag
     size = part_size(file.size, part)
     if _count(file.size, size) == found.parts and (yield from _co_has(file, found, size)):
         return True

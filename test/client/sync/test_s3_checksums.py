@@ -99,6 +99,23 @@ def test_an_entity_tag_that_is_that_of_other_bytes(tmp_path):
     assert compared(tmp_path, SMALL, None, Object()) is None
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"x-amz-server-side-encryption": "aws:kms"},
+        {"x-amz-server-side-encryption-customer-algorithm": "AES256"},
+    ],
+)
+@pytest.mark.parametrize("part", [PART, 40_000])
+def test_of_encrypted_parts_only_a_checksum_counts(tmp_path, part, fields):
+    tag = etag(LARGE[::-1], part)  # of the encrypted bytes
+
+    assert compared(tmp_path, LARGE, tag, Object(fields, part)) is None
+    fields = {**fields, "x-amz-checksum-sha256": checksum(LARGE, part)}
+    assert compared(tmp_path, LARGE, tag, Object(fields, part)) is True
+    assert compared(tmp_path, b"x" + LARGE[1:], tag, Object(fields, part)) is False
+
+
 @pytest.mark.parametrize("part", [PART, 40_000])
 @pytest.mark.parametrize("has_checksum", [True, False])
 def test_digests_of_parts(tmp_path, part, has_checksum):
