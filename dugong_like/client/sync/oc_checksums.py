@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Final
 
+from .tree import DIGEST_SIZES
+
 FIELD: Final = "OC-Checksum"
 SENT: Final = "sha1"  # which all of these servers know
-# Bytes of the digests of each algorithm, the best one first; names are those of hashlib.
-SIZES: Final = {"sha256": 32, "sha1": 20, "md5": 16}
-NAMES: Final = {size: name for name, size in SIZES.items()}
 
 
 def named(text: str | None, without: Container[str] = ()) -> bytes | None:
@@ -35,9 +34,9 @@ def named(text: str | None, without: Container[str] = ()) -> bytes | None:
             digest = bytes.fromhex(digits)
         except ValueError:
             continue
-        if len(digest) == SIZES.get(name) and name not in without:
+        if len(digest) == DIGEST_SIZES.get(name) and name not in without:
             found[name] = digest
-    return next((found[name] for name in SIZES if name in found), None)
+    return next((found[name] for name in DIGEST_SIZES if name in found), None)
 
 
 def field_of(digest: bytes) -> str:

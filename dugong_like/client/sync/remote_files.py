@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from ...http.redaction import mask_target
 from ...polling.contract import Co
 from ..transfers.downloading import prepare
-from .oc_checksums import NAMES
 from .remote import GONE, Build, Look, Send, check_stored, co_look_at, look_of, refusal, url_of
+from .tree import DIGEST_NAMES
 
 if TYPE_CHECKING:
     from ...errors import DugongError
@@ -59,7 +59,7 @@ class RemoteFiles(ABC):
         """Compare with the digest of the list; see `Remote.co_is_same`."""
         if listed.digest is None:
             return None
-        return (yield from file.co_digest(NAMES[len(listed.digest)])) == listed.digest
+        return (yield from file.co_digest(DIGEST_NAMES[len(listed.digest)])) == listed.digest
 
     def co_is_stored(self, co_send: Send, file: SourceFile) -> Co[bool]:  # noqa: ARG002
         """Return False; see `Remote.co_is_stored`."""

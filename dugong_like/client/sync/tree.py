@@ -21,7 +21,9 @@ ESCAPE: Final = "surrogateescape"
 MAX_PATH: Final = 4096  # bytes, as of Linux (PATH_MAX)
 MAX_NAME: Final = 255  # bytes, as of nearly all file systems
 MAX_SIZE: Final = 1 << 62  # bytes
-SHA256_SIZE: Final = 32  # bytes
+# Bytes of the digests of each algorithm, the best one first; names are those of hashlib.
+DIGEST_SIZES: Final = {"sha256": 32, "sha1": 20, "md5": 16}
+DIGEST_NAMES: Final = {size: name for name, size in DIGEST_SIZES.items()}
 MAX_REFUSED: Final = 1000  # names that are kept for a report
 
 
@@ -45,7 +47,8 @@ class Facts(NamedTuple):
     @property
     def sha256(self) -> bytes | None:
         """The digest, if it is a SHA-256."""
-        return self.digest if self.digest is not None and len(self.digest) == SHA256_SIZE else None
+        digest = self.digest
+        return digest if digest is not None and DIGEST_NAMES.get(len(digest)) == "sha256" else None
 
 
 class Item(NamedTuple):

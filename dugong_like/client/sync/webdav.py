@@ -22,7 +22,7 @@ from ...http.webdav import MULTI_STATUS, XML, Multistatus, Resource
 from ...polling.combinators import several
 from ...polling.contract import Co
 from ..transfers.downloading import co_read_explanation
-from .oc_checksums import FIELD, NAMES, SENT, field_of, named
+from .oc_checksums import FIELD, SENT, field_of, named
 from .remote import (
     GONE,
     SECOND,
@@ -39,7 +39,7 @@ from .remote import (
     url_of,
 )
 from .remote_files import FilesBelow
-from .tree import Facts, as_text, parents
+from .tree import DIGEST_NAMES, Facts, as_text, parents
 
 if TYPE_CHECKING:
     from ...polling.rates import RateLimit
@@ -273,7 +273,7 @@ class WebDAVRemote(FilesBelow):
         if digest is None:
             self._names_digests = False
             return False
-        return (yield from file.co_digest(NAMES[len(digest)])) == digest
+        return (yield from file.co_digest(DIGEST_NAMES[len(digest)])) == digest
 
     def mtime_of(
         self,

@@ -4,7 +4,8 @@ import hashlib
 
 import pytest
 
-from dugong_like.client.sync.oc_checksums import NAMES, field_of, named
+from dugong_like.client.sync.oc_checksums import field_of, named
+from dugong_like.client.sync.tree import DIGEST_NAMES
 
 DATA = b"data"
 SHA1, MD5, SHA256 = (hashlib.new(name, DATA) for name in ("sha1", "md5", "sha256"))
@@ -36,4 +37,4 @@ def test_an_algorithm_may_not_count():
 
 def test_the_field_is_read_as_it_is_written():
     assert named(field_of(SHA1.digest())) == SHA1.digest()
-    assert NAMES[len(SHA1.digest())] == "sha1"
+    assert DIGEST_NAMES[len(SHA1.digest())] == "sha1"
