@@ -160,6 +160,7 @@ TESTED_ELSEWHERE = {
     "client/sync/remote_files.py": "sync/test_manifest.py, sync/test_webdav.py, sync/test_s3.py",
     "client/sync/results.py": "plain data; sync/test_run.py",
     "client/sync/rows.py": "sync/test_tree.py, sync/test_record.py",
+    "client/sync/s3_requests.py": "a protocol; sync/test_s3.py",
     "client/sync/steps.py": "sync/test_run.py",
     "client/bulk/work.py": "bulk/test_schedule.py",
     "client/transfers/destination.py": "cli/test_output_file.py, transfers/test_download.py",

@@ -106,6 +106,7 @@ class S3Remote(RemoteFiles):
         found = False
         while True:
             document = yield from self.co_ask(co_send, self.request("GET", None, query))
+            document.check("ListBucketResult")
             for texts in document.of("Contents"):
                 found = True
                 self._take(texts, take)

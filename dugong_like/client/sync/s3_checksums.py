@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...polling.contract import Co
 from ..transfers.digests import new_hash
@@ -21,25 +21,15 @@ from .s3_fields import CHECKSUM, base64_of
 from .s3_parts import part_size
 
 if TYPE_CHECKING:
-    from ..request import ClientRequest
     from ..response import Response
     from .local import SourceFile
+    from .s3_requests import Requests
 
 TYPE: Final = "X-Amz-Checksum-Type"
 PLAIN: Final = "AES256"  # with it the entity tag is the MD5 of the bytes, as without encryption
 MODE: Final = "X-Amz-Checksum-Mode"
 _is_etag = re.compile(r'"?([0-9a-f]{32})(?:-([0-9]{1,5}))?"?').fullmatch
 _is_checksum = re.compile(r"([A-Za-z0-9+/]{43}=)(?:-([0-9]{1,5}))?").fullmatch
-
-
-class Requests(Protocol):
-    """The part of an `S3Remote` that is used here."""
-
-    def request(
-        self, method: str, path: str | None, query: Mapping[str, str] | None = None
-    ) -> ClientRequest:
-        """Return a request."""
-        ...
 
 
 class Named(NamedTuple):

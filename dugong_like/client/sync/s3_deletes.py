@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from ...errors import DugongError, StatusError, TransferError, TransportError
 from ...http.redaction import quoted
@@ -20,11 +20,10 @@ from ...polling.combinators import several
 from ...polling.contract import Co
 from ..transfers.digests import new_hash
 from .remote import Send
-from .s3_xml import Document, compose
+from .s3_xml import compose
 
 if TYPE_CHECKING:
-    from ..request import ClientRequest
-    from ..response import Response
+    from .s3_requests import Requests
 
 MOST: Final = 1000  # keys of a request
 AT_ONCE: Final = 8  # requests, if each is for one object
@@ -34,28 +33,6 @@ GONE: Final = "NoSuchKey"
 AGAIN: Final = frozenset({"InternalError", "ServiceUnavailable", "SlowDown"})
 # Characters that XML cannot have: its documents are refused, or have others (XML 1.0 section 2.2).
 _is_impossible = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]").search
-
-
-class Requests(Protocol):
-    """The part of an `S3Remote` that is used here."""
-
-    def key(self, path: str) -> str:
-        """Return the key of a path."""
-        ...
-
-    def request(
-        self, method: str, path: str | None, query: Mapping[str, str] | None = None
-    ) -> ClientRequest:
-        """Return a request."""
-        ...
-
-    def co_answer(self, co_send: Send, request: ClientRequest) -> Co[tuple[Response, Document]]:
-        """Return a response, and the document that it has."""
-        ...
-
-    def co_delete(self, co_send: Send, path: str) -> Co[None]:
-        """Delete one object."""
-        ...
 
 
 class Deletes:
@@ -111,6 +88,7 @@ class Deletes:
         request.headers.set("Content-MD5", base64.b64encode(digest.digest()).decode())
         request.headers.set("Content-Type", "application/xml")
         response, document = yield from self._remote.co_answer(co_send, request)
+        document.check("DeleteResult")
         errors: dict[str, DugongError] = {}
         again = set()
         for texts in document.of("Error"):

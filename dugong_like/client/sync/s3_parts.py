@@ -11,11 +11,11 @@ Not here: requests in general (s3.py).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...errors import ContentChanged, DugongError, StatusError, TransferError
 from ...polling.combinators import several
@@ -23,13 +23,13 @@ from ...polling.contract import Co
 from ..transfers.upload import co_send_file
 from .remote import SECOND, Send, tag, tag_of
 from .s3_fields import CHECKSUM, MTIME, base64_of, seconds_of, set_digest
-from .s3_xml import Document, compose
+from .s3_xml import compose
 
 if TYPE_CHECKING:
     from ...polling.rates import RateLimit
-    from ..request import ClientRequest
     from ..transfers.upload_body import FileBody
     from .local import SourceFile
+    from .s3_requests import Requests
 
 PARTS_FROM: Final = 64 << 20  # bytes of a file from which on it goes in parts
 PART: Final = 16 << 20  # bytes; after an interruption no more than that is sent twice at a time
@@ -38,28 +38,6 @@ AT_ONCE: Final = 4  # parts of a file
 MIB: Final = 1 << 20
 NOT_FOUND: Final = 404
 HEX_MD5: Final = 32  # digits
-
-
-class Requests(Protocol):
-    """The part of an `S3Remote` that is used here."""
-
-    def key(self, path: str) -> str:
-        """Return the key of a path."""
-        ...
-
-    def request(
-        self, method: str, path: str | None, query: Mapping[str, str] | None = None
-    ) -> ClientRequest:
-        """Return a request."""
-        ...
-
-    def co_ask(self, co_send: Send, request: ClientRequest) -> Co[Document]:
-        """Return the document that is the answer."""
-        ...
-
-    def co_tag(self, co_send: Send, file: SourceFile) -> Co[str | None]:
-        """Return the tag of a file that was stored."""
-        ...
 
 
 class Part(NamedTuple):

@@ -22,9 +22,11 @@ from xml.parsers import expat
 from xml.sax.saxutils import escape
 
 from ...errors import TransferError
+from ...http.redaction import quoted
 
 MAX_SIZE: Final = 16 << 20  # bytes; 1,000 keys of 1,024 characters, each encoded as 9, have 10 MiB
 MAX_DEPTH: Final = 16
+MAX_NAME: Final = 64  # characters of a name in a message
 OF_ROOT: Final = 2  # depth of the texts of the root, and of the records
 OF_RECORD: Final = 3  # depth of their texts
 LINES: Final = {"\r": "&#13;", "\n": "&#10;"}  # a parser takes CR for LF (XML 1.0 section 2.11)
@@ -48,6 +50,19 @@ class Document(NamedTuple):
     def of(self, name: str) -> Iterable[dict[str, str]]:
         """Yield the texts of the records called *name*."""
         return (texts for each, texts in self.records if each == name)
+
+    def check(self, root: str) -> None:
+        """Check that it is one of a kind, such as where nothing in it means that nothing is there.
+
+        Args:
+            root: name of the root.
+
+        Raises:
+            TransferError: it is another one.
+
+        """
+        if self.root != root:
+            raise invalid(f"it is {quoted(self.root, MAX_NAME)}, and not {root}")
 
 
 class _Reader:

@@ -522,6 +522,12 @@ def test_a_list_that_is_not_complete_is_an_error(tmp_path, inner, reason):
         synced(tmp_path, lambda request: document("ListBucketResult", inner), up=False)
 
 
+@pytest.mark.parametrize("up", [True, False])
+def test_a_page_that_is_no_list_is_an_error(tmp_path, up):
+    with pytest.raises(TransferError, match="it is 'html', and not ListBucketResult"):
+        synced(tmp_path, lambda request: document("html", "Log in first"), up=up)
+
+
 def test_an_error_is_told_by_its_document(tmp_path):
     body = b"<Error><Code>AccessDenied</Code><Message>you are\nnobody</Message></Error>"
     with pytest.raises(StatusError, match=r"403 \(AccessDenied: 'you are\\nnobody'\)"):

@@ -29,7 +29,10 @@ class Requests:
         answer = self.answers.pop(0)
         if isinstance(answer, int):
             raise StatusError("refused", response=Response(answer))
-        return Response(200), parse(f"<DeleteResult>{answer}</DeleteResult>".encode())
+        document = (
+            answer if answer.startswith("<html") else f"<DeleteResult>{answer}</DeleteResult>"
+        )
+        return Response(200), parse(document.encode())
         yield
 
     def co_delete(self, co_send, path):
@@ -103,3 +106,5 @@ def test_a_refusal_of_all_and_an_answer_about_others_are_errors():
         delete(Requests(403), "a", "b")
     with pytest.raises(TransferError, match="not asked to delete"):
         delete(Requests(error("top/other", "AccessDenied")), "a", "b")
+    with pytest.raises(TransferError, match=r"it is 'html', and not DeleteResult"):
+        delete(Requests("<html>Log in first</html>"), "a", "b")
