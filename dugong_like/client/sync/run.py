@@ -451,7 +451,7 @@ class Sync:
         return Step(Kind.COPY, path, step.size, reason)
 
     def _co_is_there(self, co_send: Send, path: str) -> Co[bool]:
-        """Return True if the server has what an earlier run has sent, and not what the list says."""
+        """Return True if the server has what an earlier run has sent; the list has no such tag."""
         known = self._record.get(path)
         found = yield from self._remote.co_look(co_send, path)
         if known is None or found is None or known.tag is None:
