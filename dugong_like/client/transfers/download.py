@@ -28,7 +28,7 @@ lost connection begins anew, and nothing is left to another run.
 With several ranges the first request asks for `LEAST` bytes: so it learns size and version, and
 whether the server has ranges, without a body that is in the way. As soon as its head is there the
 rest is split, and requested at the same time; that of the first range follows it. One that is done
-takes over half of what the slowest has left, which ends when it gets there (`Lanes`). Each request
+takes over half of what the slowest has left, which ends when it gets there (`Ranges`). Each request
 that finds another version ends all.
 
 Not here: the arguments (options.py), the file (part.py, destination.py), and its bytes (mover.py).
@@ -61,7 +61,7 @@ from ...polling.contract import Co
 from ...polling.wake import co_sleep
 from .budget import Budget, may_go_on
 from .mover import Mover, Progress, Target
-from .ranges import LEAST, Lane, Lanes, OtherVersion, check_part, range_fields, split
+from .ranges import LEAST, OtherVersion, Range, Ranges, check_part, range_fields, split
 from .results import DownloadResult
 from .verification import Verification
 
@@ -212,9 +212,9 @@ class Download:
         target = self._target
         missing = sum(end - begin for begin, end in gaps if end is not None)
         if self._ranges > 1 and target.validator is not None and missing >= 2 * LEAST:
-            lanes = Lanes(split(gaps, self._ranges), target.spans)
-            count = min(lanes.count, self._ranges)
-            yield from several((self._co_lane(lanes) for _ in range(count)), [], self._ranges)
+            ranges = Ranges(split(gaps, self._ranges), target.spans)
+            count = min(ranges.waiting, self._ranges)
+            yield from several((self._co_ranges(ranges) for _ in range(count)), [], self._ranges)
             return
         begin, end = gaps[0]
         try:
@@ -222,34 +222,34 @@ class Download:
         except TransportError as exc:
             yield from self._co_pause(exc)
 
-    def _co_lane(
-        self, lanes: Lanes, first: Lane | None = None, receiving: Co[None] | None = None
+    def _co_ranges(
+        self, ranges: Ranges, first: Range | None = None, receiving: Co[None] | None = None
     ) -> Co[None]:
         """Receive one range after the other, while others are received.
 
         Args:
-            lanes: all of them.
-            first: the first one; None for the next of *lanes*.
+            ranges: all of them.
+            first: the first one; None for the next of *ranges*.
             receiving: receives its first bytes; None if they have to be asked for.
 
         """
-        lane = first
-        while (lane := lanes.begin(lane)) is not None:
+        bounds = first
+        while (bounds := ranges.start(bounds)) is not None:
             try:
-                while (begin := lane.next(self._target.spans)) < lane.end:
+                while (begin := bounds.next(self._target.spans)) < bounds.end:
                     try:
                         if receiving is not None:
                             going, receiving = receiving, None
                             yield from going
                         else:
-                            yield from self._co_ask(begin, lane.end, alone=False, lane=lane)
+                            yield from self._co_ask(begin, bounds.end, alone=False, bounds=bounds)
                     except TransportError as exc:
                         yield from self._co_pause(exc)
             finally:
-                lanes.end(lane)
-            if lane.is_cut and not lanes.count:
+                ranges.finish(bounds)
+            if bounds.is_cut and not ranges.waiting:
                 return  # a new connection would be slow in the beginning
-            lane = None
+            bounds = None
 
     def _co_pause(self, exc: TransportError) -> Co[None]:
         """Wait before going on after *exc*, or raise it."""
@@ -268,9 +268,9 @@ class Download:
     # ---- one request
 
     def _co_ask(
-        self, begin: int, end: int | None, *, alone: bool, lane: Lane | None = None
+        self, begin: int, end: int | None, *, alone: bool, bounds: Range | None = None
     ) -> Co[None]:
-        """Ask for the bytes from *begin* to *end*, and receive what comes, of *lane* if given."""
+        """Ask for the bytes from *begin* to *end*, and receive what comes, of *bounds* if given."""
         target = self._target
         request = self._request.copy()
         if request.total is not None:
@@ -294,7 +294,7 @@ class Download:
             raise _refusal(response)
         with response:
             if status == PARTIAL:
-                yield from self._co_part(response, begin, end, alone=alone, lane=lane)
+                yield from self._co_part(response, begin, end, alone=alone, bounds=bounds)
             elif status == NOT_SATISFIABLE:
                 self._judge_unsatisfied(response)
             elif alone:
@@ -317,7 +317,7 @@ class Download:
         self._check_progress(0, at, target.size)
 
     def _co_part(
-        self, response: Response, begin: int, end: int | None, *, alone: bool, lane: Lane | None
+        self, response: Response, begin: int, end: int | None, *, alone: bool, bounds: Range | None
     ) -> Co[None]:
         target = self._target
         found = check_part(response, begin, end, target.validator, target.size)
@@ -339,18 +339,20 @@ class Download:
         has_others = is_first and target.size is not None and target.size - behind >= LEAST
         if not has_others:
             yield from self._co_receive(
-                response, begin, behind, end or target.size, body_digest, alone=alone, lane=lane
+                response, begin, behind, end or target.size, body_digest, alone=alone, bounds=bounds
             )
             return
         assert target.size is not None
         share = min(max(target.size // self._ranges, behind), target.size)
-        lanes = Lanes(split([(share, target.size)], self._ranges - 1), target.spans)
-        lane = Lane(0, share)
+        ranges = Ranges(split([(share, target.size)], self._ranges - 1), target.spans)
+        bounds = Range(0, share)
         receiving = self._co_receive(
-            response, begin, behind, end, body_digest, alone=False, lane=lane
+            response, begin, behind, end, body_digest, alone=False, bounds=bounds
         )
-        others = (self._co_lane(lanes) for _ in range(min(lanes.count, self._ranges - 1)))
-        yield from several(chain([self._co_lane(lanes, lane, receiving)], others), [], self._ranges)
+        others = (self._co_ranges(ranges) for _ in range(min(ranges.waiting, self._ranges - 1)))
+        yield from several(
+            chain([self._co_ranges(ranges, bounds, receiving)], others), [], self._ranges
+        )
 
     def _co_receive(
         self,
@@ -361,9 +363,9 @@ class Download:
         digest: FieldDigest | None,
         *,
         alone: bool,
-        lane: Lane | None,
+        bounds: Range | None,
     ) -> Co[None]:
-        """Receive the body of *response*, the bytes from *begin* to *end*, or what *lane* needs.
+        """Receive the body of *response*, the bytes from *begin* to *end*, or what *bounds* needs.
 
         Args:
             response: with status 206.
@@ -372,12 +374,12 @@ class Download:
             wanted: where the bytes end that were asked for; None if that is unknown.
             digest: of the body; None if the header fields have none.
             alone: False if other bodies are received at the same time.
-            lane: to which the range belongs; None if there is only one.
+            bounds: the range it is a part of; None if there is only one.
 
         """
         target, verification = self._target, self._verification
-        at = yield from self._mover.co_move(response, begin, end, alone=alone, lane=lane)
-        if lane is not None and lane.end <= at < end:
+        at = yield from self._mover.co_move(response, begin, end, alone=alone, bounds=bounds)
+        if bounds is not None and bounds.end <= at < end:
             return  # another one has taken the rest over
         digest = verification.expect_trailers(response) or digest
         if digest is not None and target.number is not None:

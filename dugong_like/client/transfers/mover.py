@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from ...errors import BodyTooLarge, UnusableRange
 from ...polling.binary_streams import co_write_all
 from ...polling.contract import Co
-from .ranges import Lane
+from .ranges import Range
 from .spans import Spans
 from .verification import Verification
 
@@ -115,7 +115,7 @@ class Mover:
         end: int | None,
         *,
         alone: bool,
-        lane: Lane | None = None,
+        bounds: Range | None = None,
     ) -> Co[int]:
         """Move the body of *response* to the position *begin*.
 
@@ -124,10 +124,10 @@ class Mover:
             begin: where its first byte belongs.
             end: where its last byte belongs, plus one; None if that is unknown.
             alone: False if other bodies are moved at the same time.
-            lane: to which they belong; what is behind its end may be left.
+            bounds: the range that it is of; what is behind its end may be left.
 
         Returns:
-            The position behind its last byte, or that of *lane*.
+            The position behind its last byte, or that of *bounds*.
 
         Raises:
             UnusableRange: it has more bytes than *end* says.
@@ -139,8 +139,8 @@ class Mover:
         most = response.options.max_body
         with self._target.writer(begin, alone=alone) as file:
             if self._goes_by_system(response, end):
-                return (yield from self._co_by_system(response, file, begin, most, lane))
-            return (yield from self._co_by_pieces(response, file, begin, end, most, lane))
+                return (yield from self._co_by_system(response, file, begin, most, bounds))
+            return (yield from self._co_by_pieces(response, file, begin, end, most, bounds))
 
     def _goes_by_system(self, response: Response, end: int | None) -> bool:
         """Return True if no byte of the body has to be looked at."""
@@ -152,7 +152,7 @@ class Mover:
         return self._verification.can_read_back and not has_hooks
 
     def _co_by_system(
-        self, response: Response, file: Any, begin: int, most: int | None, lane: Lane | None
+        self, response: Response, file: Any, begin: int, most: int | None, bounds: Range | None
     ) -> Co[int]:
         number = file.fileno()
         file.flush()
@@ -166,7 +166,7 @@ class Mover:
                 self._check_size(at, most)
                 yield from self._target.co_keep()
                 yield from self._verification.co_follow(number)
-                if need is None or (lane is not None and at >= lane.end):
+                if need is None or (bounds is not None and at >= bounds.end):
                     return at
                 yield need
         finally:
@@ -180,7 +180,7 @@ class Mover:
         begin: int,
         end: int | None,
         most: int | None,
-        lane: Lane | None,
+        bounds: Range | None,
     ) -> Co[int]:
         rate = self._rate
         size = PIECE if rate is None else min(PIECE, max(rate.burst, LEAST))
@@ -201,7 +201,7 @@ class Mover:
             at = self._arrived(begin, at, at + count)
             yield from self._target.co_keep()
             yield from self._verification.co_take(view[:count], at, self._target.number)
-            if lane is not None and lane.end <= at and at != end:
+            if bounds is not None and bounds.end <= at and at != end:
                 break
         return at
 

@@ -115,19 +115,19 @@ def split(gaps: Iterable[tuple[int, int | None]], count: int) -> Iterator[tuple[
         yield begin, end
 
 
-class Lane:
+class Range:
     """A range that one connection receives.
 
     Args:
         begin: position of its first byte.
-        end: position behind its last one. Another lane may take over the rest: then it moves to the
+        end: position behind its last one. Another one may take over the rest: then it moves to the
             front while the range is received, and no further bytes are needed from here.
 
     Attributes:
         begin: see above.
         end: see above.
         begun_at: when it was begun with, in seconds of a clock.
-        is_cut: True if another lane has taken over the rest: its connection ends with it.
+        is_cut: True if another range has taken over the rest: its connection ends with it.
 
     """
 
@@ -147,7 +147,7 @@ class Lane:
         return self.end
 
 
-class Lanes:
+class Ranges:
     """The ranges that are received at the same time, and those that wait for that.
 
     One that is done takes over half of what the slowest one has left: connections are not equally
@@ -169,31 +169,31 @@ class Lanes:
         self._waiting = deque(waiting)
         self._spans = spans
         self._clock = clock
-        self._active: list[Lane] = []
+        self._active: list[Range] = []
 
     @property
-    def count(self) -> int:
+    def waiting(self) -> int:
         """How many wait."""
         return len(self._waiting)
 
-    def begin(self, lane: Lane | None = None) -> Lane | None:
-        """Begin with *lane*, or with one that waits, or is taken over; None if there is none."""
-        if lane is None:
-            lane = Lane(*self._waiting.popleft()) if self._waiting else self._taken_over()
-        if lane is not None:
-            lane.begun_at = self._clock()
-            self._active.append(lane)
-        return lane
+    def start(self, bounds: Range | None = None) -> Range | None:
+        """Begin with *bounds*, or with one that waits, or is taken over; None if there is none."""
+        if bounds is None:
+            bounds = Range(*self._waiting.popleft()) if self._waiting else self._taken_over()
+        if bounds is not None:
+            bounds.begun_at = self._clock()
+            self._active.append(bounds)
+        return bounds
 
-    def end(self, lane: Lane) -> None:
-        """Note that nothing more comes for *lane*."""
-        self._active.remove(lane)
+    def finish(self, bounds: Range) -> None:
+        """Note that nothing more comes for *bounds*."""
+        self._active.remove(bounds)
 
-    def _taken_over(self) -> Lane | None:
-        """Return the second half of what the slowest lane has left, if it is worth it."""
+    def _taken_over(self) -> Range | None:
+        """Return the second half of what the slowest one has left, if it is worth it."""
         now = self._clock()
         seconds, slowest = max(
-            ((self._seconds_left(lane, now), lane) for lane in self._active),
+            ((self._seconds_left(bounds, now), bounds) for bounds in self._active),
             key=lambda pair: pair[0],
             default=(0.0, None),
         )
@@ -202,14 +202,14 @@ class Lanes:
         at = slowest.next(self._spans)
         if slowest.end - at < LEAST // 2:  # less than `LEAST`: the connection is there already
             return None
-        lane = Lane(at + (slowest.end - at) // 2, slowest.end)
-        slowest.end, slowest.is_cut = lane.begin, True
-        return lane
+        bounds = Range(at + (slowest.end - at) // 2, slowest.end)
+        slowest.end, slowest.is_cut = bounds.begin, True
+        return bounds
 
-    def _seconds_left(self, lane: Lane, now: float) -> float:
-        """Return how long *lane* needs for the rest, at its rate so far; 0 if it has just begun."""
-        at, passed = lane.next(self._spans), now - lane.begun_at
-        received = at - lane.begin
+    def _seconds_left(self, bounds: Range, now: float) -> float:
+        """Return how long *bounds* needs for the rest, at its rate; 0 if it has just begun."""
+        at, passed = bounds.next(self._spans), now - bounds.begun_at
+        received = at - bounds.begin
         if not received and passed < WORTH:  # its first byte takes some round trips
             return 0.0
-        return passed * (lane.end - at) / max(received, 1)
+        return passed * (bounds.end - at) / max(received, 1)

@@ -3,7 +3,7 @@
 import pytest
 
 from dugong_like.client.transfers import ranges
-from dugong_like.client.transfers.ranges import Lane, Lanes, range_fields, split
+from dugong_like.client.transfers.ranges import Range, Ranges, range_fields, split
 from dugong_like.client.transfers.spans import Spans
 
 
@@ -41,21 +41,21 @@ class Clock:
 
 @pytest.fixture
 def two(monkeypatch):
-    """Return two lanes of 10,000 bytes each, the first of which is done, and what they are of."""
+    """Return two ranges of 10,000 bytes each, the first of which is done, and what they are of."""
     monkeypatch.setattr(ranges, "LEAST", 100)
     spans, clock = Spans(), Clock()
-    lanes = Lanes([(0, 10_000), (10_000, 20_000)], spans, clock)
-    done, slow = lanes.begin(), lanes.begin()
+    all_ranges = Ranges([(0, 10_000), (10_000, 20_000)], spans, clock)
+    done, slow = all_ranges.start(), all_ranges.start()
     spans.add(0, 10_000)
-    lanes.end(done)
-    return lanes, slow, spans, clock
+    all_ranges.finish(done)
+    return all_ranges, slow, spans, clock
 
 
 def test_half_of_what_a_slow_one_has_left_is_taken_over(two):
-    lanes, slow, spans, clock = two
+    all_ranges, slow, spans, clock = two
     spans.add(10_000, 12_000)
     clock.now += 1
-    taken = lanes.begin()
+    taken = all_ranges.start()
     assert (taken.begin, taken.end, slow.end) == (16_000, 20_000, 16_000)
     assert (slow.is_cut, taken.is_cut) == (True, False)
     assert slow.next(spans) == 12_000
@@ -63,56 +63,56 @@ def test_half_of_what_a_slow_one_has_left_is_taken_over(two):
 
 
 def test_nothing_is_taken_over_that_comes_soon_or_is_small(two):
-    lanes, slow, spans, clock = two
+    all_ranges, slow, spans, clock = two
     clock.now += 1
     spans.add(10_000, 16_300)  # the rest would take less than 0.6 seconds
-    assert lanes.begin() is None
+    assert all_ranges.start() is None
     clock.now += 1000
     spans.add(15_000, 19_951)
-    assert lanes.begin() is None
+    assert all_ranges.start() is None
     assert slow.end == 20_000
 
 
 def test_one_that_gets_nothing_is_given_a_moment(two):
-    lanes, slow, spans, clock = two
-    assert lanes.begin() is None
+    all_ranges, slow, spans, clock = two
+    assert all_ranges.start() is None
     clock.now += 2
-    assert lanes.begin().begin == slow.end == 15_000
+    assert all_ranges.start().begin == slow.end == 15_000
 
 
 def test_one_that_has_just_begun_is_not_taken_for_the_slowest():
     """Its rate is not known before it has a byte, or has had the time for one."""
     mib, spans, clock = 1 << 20, Spans(), Clock()
-    lanes = Lanes([(0, 4 * mib), (4 * mib, 8 * mib), (8 * mib, 12 * mib)], spans, clock)
-    first, second, slow = lanes.begin(), lanes.begin(), lanes.begin()
+    all_ranges = Ranges([(0, 4 * mib), (4 * mib, 8 * mib), (8 * mib, 12 * mib)], spans, clock)
+    first, second, slow = all_ranges.start(), all_ranges.start(), all_ranges.start()
     clock.now += 4
     for begin, end in ((0, 4 * mib), (4 * mib, 8 * mib - 1000), (8 * mib, 9 * mib)):
         spans.add(begin, end)
-    lanes.end(first)
-    taken = lanes.begin()
+    all_ranges.finish(first)
+    taken = all_ranges.start()
     assert (taken.begin, taken.end) == (10.5 * mib, 12 * mib)
     clock.now += 0.01
     spans.add(4 * mib, 8 * mib)
-    lanes.end(second)
-    again = lanes.begin()
+    all_ranges.finish(second)
+    again = all_ranges.start()
     assert (again.begin, again.end, slow.end) == (9.75 * mib, 10.5 * mib, 9.75 * mib)
     assert (taken.end, taken.is_cut) == (12 * mib, False)
     clock.now += ranges.WORTH
-    lanes.end(again)
-    assert lanes.begin().begin == taken.end == 11.25 * mib, "it has had the time by now"
+    all_ranges.finish(again)
+    assert all_ranges.start().begin == taken.end == 11.25 * mib, "it has had the time by now"
 
 
 def test_those_that_wait_come_first():
-    lanes = Lanes([(0, 10_000_000), (20_000_000, 30_000_000)], Spans(), Clock())
-    lanes.begin()
-    assert lanes.count == 1
-    assert lanes.begin().begin == 20_000_000
-    assert lanes.count == 0
+    all_ranges = Ranges([(0, 10_000_000), (20_000_000, 30_000_000)], Spans(), Clock())
+    all_ranges.start()
+    assert all_ranges.waiting == 1
+    assert all_ranges.start().begin == 20_000_000
+    assert all_ranges.waiting == 0
 
 
 def test_bytes_that_came_from_the_slow_one_after_all_are_not_asked_for():
     spans = Spans([(0, 500), (700, 1000)])
-    assert Lane(0, 1000).next(spans) == 500
-    assert Lane(600, 1000).next(spans) == 600
-    assert Lane(700, 1000).next(spans) == 1000
-    assert Lane(0, 400).next(spans) == 400
+    assert Range(0, 1000).next(spans) == 500
+    assert Range(600, 1000).next(spans) == 600
+    assert Range(700, 1000).next(spans) == 1000
+    assert Range(0, 400).next(spans) == 400
