@@ -108,6 +108,19 @@ class Waiter(ABC):
             self._watch = self._need = None
             watch.dismiss(self)
 
+    def lose_watch(self) -> None:
+        """Stop waiting for a descriptor that is closed; be resumed soon, to raise the error.
+
+        Not if it waits for another one by then: an operation may close what it has waited for. If
+        it did so at each step, it would be resumed for that for ever.
+        """
+        self._watch = self._need = None
+        self.loop.call_soon(self._resume_lost)
+
+    def _resume_lost(self) -> None:
+        if self._watch is None:
+            self.resume()
+
 
 class NearSteps:
     """Steps of operations in one loop that wait for flags which were set in its own thread.
@@ -286,7 +299,7 @@ class Watch:
         if not self._loop.is_closed():
             for waiter in waiters:
                 if waiter is not None and not waiter.resting:
-                    self._loop.call_soon(waiter.resume)  # to raise the error
+                    waiter.lose_watch()
 
     def resume(self, then: Callable[[], object]) -> bool:
         """See `NearRegistration.resume`."""

@@ -179,7 +179,10 @@ class Loop:
         watch.source = None
         for task in watch.waiting():
             watch.dismiss(task)
-            self._ready.append(task)  # to find out
+            # To find out. Not one that makes its step, closes what it has waited for, and goes on:
+            # if it did so at each step, it would be resumed for that for ever.
+            if not getattr(task.op, "gi_running", False):
+                self._ready.append(task)
 
     def _turn(self) -> None:
         """Resume all tasks that are ready; wait if there are none."""

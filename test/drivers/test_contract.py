@@ -22,6 +22,7 @@ from dugong_like.drivers import aio, threads
 from dugong_like.drivers import aio_watches as watches
 from dugong_like.drivers.loop import Loop
 from dugong_like.polling import wake as wake_
+from dugong_like.polling.combinators import Bundle
 from dugong_like.polling.wake import co_checkpoint
 
 CANCELLED = "cancelled"
@@ -558,6 +559,33 @@ def test_number_of_a_closed_wake_is_used_again(driver):
     assert driver.run(op()) == "woken"
     assert time.monotonic() - start < 25  # and the waits are limited to 30
     assert len(numbers) < 3, "no number was used again: the test shows nothing"
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="needs epoll (Linux)")
+def test_an_operation_is_not_resumed_for_what_it_has_closed_itself(driver):
+    """One with a new descriptor for each wait would be resumed for ever."""
+
+    def waits():
+        while not last.is_set():
+            bundle = Bundle()
+            try:
+                yield bundle.need([first.need(), last.need()])
+            finally:
+                bundle.close()
+            steps.append("step")
+            first.clear()
+
+    def sets():
+        for flag in (first, last):
+            for _ in range(20):
+                yield from co_checkpoint()
+            flag.set()
+
+    steps = []
+    with Wake() as first, Wake() as last:
+        driver.run_all([waits(), sets()])
+
+    assert len(steps) <= 2
 
 
 NEAR = {"asyncio", "AioFuture", "uvloop", "AioFuture-uvloop", "trio", "Loop", "Loop-epoll"}
