@@ -5,7 +5,7 @@ sends: a server may take nothing more until it has got rid of its own messages. 
 in one loop, `_co_pump`, which sends what is queued and receives what comes until a condition of
 theirs is true. Of several operations one waits to receive and one waits to send, as they have the
 exclusive use of that direction; the others wait for a flag, which is set whenever something has
-moved or a direction has become free. If an operation is given up, the bytes that it has queued are
+moved or an operation has left. If an operation is given up, the bytes that it has queued are
 sent by the next one, so that interrupting one loses nothing and breaks nothing.
 
 No `FairLock`: there are two directions, each with its own holder, and whoever waits has to be woken
@@ -313,35 +313,42 @@ class Pump:
 
         """
         use = _Use(self._stream)
-        result = None
         try:
-            while result is None:
-                try:
-                    result = yield from self._co_pump_once(use, done, deadline, wants)
-                finally:
-                    try:
-                        use.end()
-                        self._after_use(use.flag)
-                    except BaseException:  # Ctrl-C came before that
-                        use.end()
-                        self._after_use(use.flag)
-                        raise
+            while (result := (yield from self._co_pump_once(use, done, deadline, wants))) is None:
+                use.end()
+                if use.moved:
+                    self._after_use(use.flag)
+                else:  # to wake others, which wake this one, would go on until something moves
+                    self._stream.after_use()
             return result
         finally:
-            if (flag := use.flag) is not None:
-                if flag in self._waiting:
-                    self._waiting.remove(flag)
-                flag.close()
+            try:
+                self._leave(use)
+            except BaseException:  # Ctrl-C came before it had
+                self._leave(use)
+                raise
+
+    def _leave(self, use: _Use) -> None:
+        """Give back what *use* has taken, and its flag; after an interruption it may come again."""
+        use.end()
+        flag = use.flag
+        self._after_use(flag)
+        if flag is not None:
+            if flag in self._waiting:
+                self._waiting.remove(flag)
+            flag.close()
 
     def _co_pump_once(
         self, use: _Use, done: Callable[[], bool], deadline: float | None, wants: bool
     ) -> Co[bool | None]:
         """Move bytes, or wait; return what `_co_pump` returns, None if it is to go on."""
+        use.moved = False
         try:
             moved = self._advance(use, done, wants)
             if moved is None:
                 return True
             if moved:
+                use.moved = True
                 if self._steps.is_over():
                     yield from co_checkpoint()
                 return None
@@ -352,13 +359,16 @@ class Pump:
                 yield from self._co_wait(use, earlier(limit, deadline))
         except ConnectionClosed as exc:  # closed by another thread
             self._lose(exc)
+            use.moved = True
         return None
 
     def _advance(self, use: _Use, done: Callable[[], bool], wants: bool) -> bool | None:
         """Move what can be moved at once; return whether something was, None if *done* is true."""
         moved = False
         if self._has_output() and use.begin_writing():
-            moved = self._flush()
+            # Another thread may have sent all of it. Then this one must not wait and keep others
+            # from sending.
+            moved = self._flush() or not self._rest
         if done():
             return None
         if self._may_receive(wants) and use.begin_reading():
@@ -466,14 +476,15 @@ class _Use:
         reading: True if it receives.
         writing: True if it sends.
         flag: set by others when something may have changed; None before it is needed.
+        moved: True if the last pass has moved bytes, or has found the end of them.
 
     """
 
-    __slots__ = ("_locks", "flag", "reading", "writing")
+    __slots__ = ("_locks", "flag", "moved", "reading", "writing")
 
     def __init__(self, stream: ByteStream) -> None:
         self._locks = stream.reading, stream.sending
-        self.reading = self.writing = False
+        self.reading = self.writing = self.moved = False
         self.flag: Wake | None = None
 
     def begin_reading(self) -> bool:

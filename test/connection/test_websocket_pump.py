@@ -3,6 +3,7 @@
 In memory: the test resumes the operations, and says what arrives and what is taken.
 """
 
+import socket
 import time
 
 import pytest
@@ -11,7 +12,10 @@ from kit.streams import finish
 
 from dugong_like import ConnectionClosed, ConnectionTimedOut, WebSocketClosed, within
 from dugong_like.connection import websocket_pump
+from dugong_like.connection.websocket import WebSocket
 from dugong_like.connection.websocket_pump import MAX_AHEAD, MAX_REPLIES
+from dugong_like.transport.tcp import TCPStream
+from dugong_like.transport.upgraded.network_stream import NetworkStream
 
 
 def begun(op):
@@ -145,6 +149,74 @@ def test_the_one_that_waits_for_a_flag_gets_what_the_other_received():
 
     assert need.poll(0)
     assert ended(pinger) >= 0
+
+
+def steps_until_all_wait(ops):
+    """Resume those of *ops* whose flags are set, each a waiting operation and its wait; count."""
+    for count in range(100):
+        ready = [op for op, need in ops.items() if need.source is not None and need.poll(0)]
+        if not ready:
+            return count
+        ops[ready[0]] = next(ready[0])
+    raise AssertionError("they wake each other")
+
+
+def test_operations_that_can_do_nothing_do_not_wake_each_other():
+    """One holds reading and one holds writing, and each has a flag: the other one may help."""
+    for begin in (
+        lambda ws: [ws.co_recv(), ws.co_send("x")],
+        lambda ws: [ws.co_send("x"), ws.co_recv()],
+        lambda ws: [ws.co_recv(), ws.co_send("x"), ws.co_ping(b"1"), ws.co_send("y")],
+        lambda ws: [ws.co_ping(b"1"), ws.co_send("x"), ws.co_recv()],
+        lambda ws: [ws.co_recv(), ws.co_send("x"), ws.co_close()],
+    ):
+        ws, stream = websocket()
+        stream.rooms = [None] * 1000  # the server takes nothing
+        ops = {op: begun(op) for op in begin(ws)}
+        for resumed, byte in zip([*ops], frame(TEXT, "Hello"), strict=False):
+            steps_until_all_wait(ops)
+            stream.incoming.append(bytes([byte]))
+            ops[resumed] = next(resumed)  # it may take the byte, and looks for others
+            assert steps_until_all_wait(ops) <= 2 * len(ops)
+            ops[resumed] = next(resumed)  # for nothing
+            assert steps_until_all_wait(ops) == 0
+        for op in ops:
+            op.close()
+
+
+def test_operations_on_a_socket_that_can_do_nothing_do_not_wake_each_other():
+    ours, theirs = socket.socketpair()
+    with theirs:
+        ours.setblocking(False)
+        ws = WebSocket(NetworkStream(TCPStream(ours)))
+        ops = {op: begun(op) for op in (ws.co_recv(), ws.co_send(bytes(30_000_000)))}
+        theirs.sendall(frame(TEXT, "Hello")[:1])
+
+        assert 1 <= steps_until_all_wait(ops) <= 4
+        assert [need.poll(0) for need in ops.values()] == [False, False]
+        for op in ops:
+            op.close()
+        ws._stream.drop()
+
+
+def test_one_that_finds_all_sent_by_another_thread_does_not_keep_others_from_sending(monkeypatch):
+    ws, stream = websocket()
+    op = ws.co_recv()
+    begin_writing = websocket_pump._Use.begin_writing
+
+    def begin_late(use):
+        monkeypatch.undo()
+        ws._flush_now()  # of the other thread
+        return begin_writing(use)
+
+    with ws._lock:
+        ws._frames.send_ping(b"1")
+    monkeypatch.setattr(websocket_pump._Use, "begin_writing", begin_late)
+    begun(op)
+
+    assert [payload for _, payload, _, _ in parsed(stream.sent)] == [b"1"]
+    assert not stream.sending.locked()
+    op.close()
 
 
 def test_while_nobody_wants_messages_only_some_are_received():
