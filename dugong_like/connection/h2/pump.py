@@ -373,15 +373,15 @@ class Pump:
         """Make one attempt for an operation that has not begun to wait; see `co`."""
         try:
             result = self.lock.run(attempt, argument)
+            output = self.engine.output
+            if output.queued != output.sent:
+                self.lock.run(self._send_rest)
+            return result
         finally:
             if self._shared.left is not None:
                 self._shared.give_back()
             if self.news:
                 self.tell_news()
-        output = self.engine.output
-        if output.queued != output.sent:
-            self.lock.run(self._send_rest)
-        return result
 
     def _send_rest(self) -> None:
         """Send what is queued, unless the gatherer of this thread is about to."""
@@ -597,7 +597,8 @@ class Pump:
             waiter.wake = self._wakes.pop() if self._wakes else Wake("stream")
         if gathered and (deadline is None or deadline > self._gathers_until):
             deadline = self._gathers_until
-        self._asleep[waiter] = None
+        if not waiter.woken:  # by what it has sent itself: then it goes on at once
+            self._asleep[waiter] = None
         return waiter.wake.need(deadline)
 
     def _takes_sending(self, waiter: Waiter) -> bool:
@@ -873,8 +874,13 @@ class Pump:
         self._end(exc)
 
     def send_now(self) -> None:
-        """Send what is queued, if that is possible at once; under the lock."""
+        """Send what is queued, if that is possible at once; under the lock.
+
+        If it is not, a follower waits for that.
+        """
         self._flush()
+        if self._batch:
+            self._hand_on()
 
     def open_window(self, stream: Stream | None, size: int) -> None:
         """Let the server send *size* further bytes in *stream*; in all together for None.

@@ -16,7 +16,7 @@ from kit.h2_streams import PeerStream, bodies_of, is_ready, results_of
 from kit.steps import Steps
 from kit.streams import connection, finish
 
-from dugong_like import ConnectionClosed, ConnectionTimedOut, StateError
+from dugong_like import ConnectionClosed, ConnectionTimedOut, H2Options, StateError
 from dugong_like.connection.h2 import pump as pumps
 from dugong_like.polling.contract import POLLIN, POLLOUT, PollNeeded
 
@@ -464,6 +464,84 @@ def test_calls_of_the_system_for_many_exchanges_at_once(monkeypatch, conn, strea
     assert calls["eventfd_write"] <= 410
     assert calls["eventfd_read"] <= 410
     assert calls["close"] <= 2
+
+
+@pytest.fixture
+def beside(monkeypatch, waits):
+    """Return a stream, a connection, and operations that have begun, with what they wait for.
+
+    The first one leads. The second one was woken by what it has sent itself, and waits for the
+    window of its stream. The third one follows.
+    """
+    stream = PeerStream(by_path_but_never, initial_window_size=10)
+    conn = connection(monkeypatch, stream, versions=("h2",))
+    assert bodies_of(stream, conn.co_exchange("GET", "/first")) == [b"/first"]
+    (leader,), (need,) = begin(conn, "/never")
+    assert waits.leads(need)
+    sender = conn.co_exchange("PUT", "/put", body=bytes(600_000))
+    assert not waits.leads(until_it_waits(sender, 5))
+    for number in (0, 5):
+        stream.peer.connection.increment_flow_control_window(300_000, number or None)
+    stream.on_the_way += stream.peer.connection.data_to_send()
+    stream.arrive()
+    next(leader)
+    need = next(sender)
+    assert need.poll(0)
+    (third,), (follows,) = begin(conn, "/third")
+    assert not follows.poll(0)
+    return stream, conn, [leader, sender, third], [need, follows]
+
+
+def test_one_that_has_woken_itself_is_not_woken_in_place_of_another_one(beside):
+    _, _, (leader, sender, third), needs = beside
+
+    leader.close()
+
+    assert needs[1].poll(0)
+    sender.close()
+    third.close()
+
+
+@pytest.mark.parametrize("abandoned", [False, True])
+def test_one_that_has_woken_itself_leads_and_another_one_sends(beside, waits, abandoned):
+    stream, conn, (leader, sender, third), needs = beside
+    other = conn.send_request("GET", "/never")
+    leader.close()
+    needs = [next(sender), next(third)]
+    assert waits.leads(needs[0])
+    assert not needs[1].poll(0)
+
+    stream.room = 0
+    if abandoned:
+        other.abandon()
+    else:
+        other.update_window(1000)
+
+    assert needs[1].poll(0)
+    needs[1] = next(third)
+    assert waits.writes(needs[1])
+    stream.room = 1 << 30
+    assert bodies_of(stream, sender, third, needs=needs) == [b"/put", b"/third"]
+    other.abandon()
+    assert conn.is_reusable()
+
+
+def test_a_failure_to_send_what_reading_has_queued_ends_the_connection(monkeypatch, waits):
+    """The operation has what it wanted; everybody sees the reason."""
+    stream = PeerStream()
+    options = H2Options(window_update_threshold=1000)
+    conn = connection(monkeypatch, stream, versions=("h2",), http2=options)
+    (exchange,) = results_of(stream, conn.co_send_request("GET", "/bytes/60000"))
+    assert results_of(stream, exchange.co_read_response())[0].status == 200
+    assert results_of(stream, exchange.co_read(1)) == [b"\0"]
+
+    def fail(parts):
+        raise ConnectionClosed("reset by peer")
+
+    monkeypatch.setattr(stream, "send", fail)
+    assert len(finish(exchange.co_read(50_000))) == 50_000
+    assert "reset by peer" in str(conn.close_reason)
+    assert not conn.is_open()
 
 
 # ---- in the middle of a section
