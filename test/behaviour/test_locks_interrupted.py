@@ -10,7 +10,9 @@ import itertools
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from types import SimpleNamespace
 
 import pytest
@@ -20,9 +22,16 @@ from kit.frames import TEXT, frame, websocket
 from kit.streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
 
 import dugong_like
-from dugong_like import DugongError, NetworkStream, Request, SharedPipeline, tls_context
+from dugong_like import (
+    BodyFollowing,
+    DugongError,
+    NetworkStream,
+    Request,
+    SharedPipeline,
+    tls_context,
+)
 from dugong_like.connection import connection as connections
-from dugong_like.connection import operations, shared_pipeline, websocket_pump
+from dugong_like.connection import operations, shared, shared_pipeline, websocket_pump
 from dugong_like.connection import websocket as websockets
 from dugong_like.connection.h1 import (
     body_reader,
@@ -34,7 +43,7 @@ from dugong_like.connection.h1 import (
     session,
 )
 from dugong_like.connection.h2 import opening
-from dugong_like.connection.states import NEW, OPEN
+from dugong_like.connection.states import NEW, OPEN, UPGRADED
 from dugong_like.polling import fair_lock
 from dugong_like.polling.fair_lock import FairLock
 from dugong_like.polling.wake import Wake
@@ -339,6 +348,109 @@ def test_an_operation_that_is_given_up_leaves_no_lock_taken(monkeypatch, other, 
             if hasattr(case, "check"):
                 case.check()
             check_free(case.locks(), other)
+
+
+class Watched:
+    """A lock, and a flag of one that waits until it is free and has to be told."""
+
+    def __init__(self):
+        self._lock = Lock()
+        self.locked = self._lock.locked
+        self.acquire = self._lock.acquire
+        self.was_taken = self.is_told = False
+
+    def release(self):
+        self.was_taken, self.is_told = True, False
+        self._lock.release()
+
+    def set(self):
+        self.is_told = not self.locked()
+
+
+def reads(monkeypatch):
+    case = asked(monkeypatch)
+    case.watched = case.shared.reading = Watched()
+    case.shared.turn_waits = (case.watched,)
+    return case
+
+
+def has_received(monkeypatch):
+    case = reads(monkeypatch)
+    while case.conn._session.receiver.buffer.fill(case.shared.stream) is None:
+        pass
+    return case
+
+
+def upgraded(monkeypatch):
+    case = reads(monkeypatch)
+    case.shared.state = UPGRADED
+    return case
+
+
+def batched(monkeypatch):
+    case = new(monkeypatch)
+    case.watched = case.shared.reading = Watched()
+    case.shared.turn_waits = (case.watched,)
+    return case
+
+
+def sends(make):
+    def made(monkeypatch):
+        case = make(monkeypatch)
+        case.watched = case.shared.sending = Watched()
+        case.shared.reader_waits = case.watched
+        return case
+
+    return made
+
+
+def uploads(rooms):
+    def made(monkeypatch):
+        case = new(monkeypatch)
+        finish(case.conn.co_send_request("PUT", "/", body=BodyFollowing(4)))
+        case.stream.rooms = list(rooms)
+        return case
+
+    return sends(made)
+
+
+def hand_over(case):
+    buffer = case.conn._session.receiver.buffer
+    body_reader.hand_over(case.shared, buffer, case.shared.stream, None)
+
+
+USES = {
+    "co": (reads, lambda case: finish(co_read_all(case))),
+    "block": (reads, lambda case: case.conn._session.receiver.block(lambda _: 1, None)),
+    "in turn": (reads, lambda case: finish(co_read_in_turn(case))),
+    "peek": (reads, lambda case: exclusive.peek(case.shared, int)),
+    "gathering": (reads, lambda case: case.conn._session.gathering(1)),
+    "take_replies": (has_received, lambda case: case.conn._session.take_replies(9)),
+    "reply": (
+        reads,
+        lambda case: finish(case.conn._session.co_exclusive_reply(case.exchange)),
+    ),
+    "batch": (batched, lambda case: finish(case.conn.co_exchange_all([("GET", "/")]))),
+    "hand_over": (upgraded, hand_over),
+    "request": (sends(new), lambda case: finish(case.conn.co_send_request("GET", "/"))),
+    "request, slowly": (sends(slow), lambda case: finish(case.conn.co_send_request("GET", "/"))),
+    "write": (uploads([]), lambda case: finish(case.conn.co_write(b"abcd"))),
+    "write, slowly": (uploads([2, None]), lambda case: finish(case.conn.co_write(b"abcd"))),
+}
+
+
+def test_ctrl_c_lets_nobody_wait_for_what_is_free(monkeypatch):
+    """An operation that waits for its turn hears that it has come, wherever the other one ends."""
+    missed = []
+    for what, (make, call) in USES.items():
+        count = 0
+        for case in ctrl_c_at_each_place(partial(make, monkeypatch), call, *H1, shared, fair_lock):
+            count += case.watched.was_taken
+            if case.watched.was_taken and not case.watched.is_told:
+                missed.append(what)
+            assert not case.watched.locked()
+        assert count, what
+    assert missed == []
 
 
 class Blocking(Conn):

@@ -539,8 +539,12 @@ def hand_over(
         buffer.give_back()
     finally:
         if held:
-            lock.release()
-            session.after_reading()
+            try:
+                lock.release()
+                session.after_reading()
+            except BaseException:  # Ctrl-C, behind one of these
+                session.after_reading()
+                raise
     handed = NetworkStream(stream, received, session.timeout, url=session.route.origin)
     handed.timings = timings
     return handed

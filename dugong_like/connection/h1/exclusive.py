@@ -13,12 +13,18 @@ ends; nobody ever waits for an operation to end, the second one is refused::
         ...
     finally:
         if held:
-            lock.release()
-            session.after_reading()  # or `Sender.after_use`
+            try:
+                lock.release()
+                session.after_reading()  # or `Sender.after_use`
+            except BaseException:  # Ctrl-C, behind one of these
+                session.after_reading()
+                raise
 
-It is spelled out where it is done: Ctrl-C comes behind any call, and where any function written in
-Python begins, such as the ends of context managers. It shall not find the lock taken and not noted,
-or to be released by a function that has not begun (see `FairLock`).
+`co_reading` and `look_if_free` do that; elsewhere it is spelled out. Ctrl-C can come behind any
+call, and where any function written in Python begins, the ends of context managers among them. The
+lock would stay taken for ever if that happened between taking it and noting that it is taken, or at
+the beginning of a function that was to release it (see `FairLock`). Those that wait would not be
+woken if it happened at the beginning of the function that wakes them: so that is called once more.
 
 The sender may *peek* at what has arrived (`peek`), which is over in microseconds: an operation that
 begins to read meanwhile waits for that, and does not hear that there is another one.
@@ -34,6 +40,7 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ...errors import ConnectionClosed, DugongError, ProtocolError, StateError
+from ...polling.contract import Co
 from ...polling.fair_lock import NOT_BLOCKING
 from ...transport import exclusive
 from ..states import CLOSED
@@ -87,19 +94,51 @@ def peek(session: SharedState, look: Callable[[], T]) -> T | None:
 
     """
     with _peeking(session):
-        lock = session.reading
-        held = False
-        try:
+        return look_if_free(session, look)
+
+
+def look_if_free(session: SharedState, look: Callable[[], T]) -> T | None:
+    """Do what `peek` does, for a caller that may refuse an operation which begins meanwhile."""
+    lock = session.reading
+    held = False
+    try:
+        (held,) = map(lock.acquire, NOT_BLOCKING)
+        return look() if held else None
+    finally:
+        if held:
+            try:
+                lock.release()
+                session.after_reading()
+            except BaseException:  # Ctrl-C, behind one of these
+                session.after_reading()
+                raise
+
+
+def co_reading(session: SharedState, going: Co[T]) -> Co[T]:
+    """Do *going* with exclusive use of reading; return what it returns.
+
+    Raises:
+        StateError: another operation is reading.
+        ConnectionClosed: it is, and the session was closed under it.
+        Exception: what *going* raises.
+
+    """
+    lock = session.reading
+    held = False
+    try:
+        (held,) = map(lock.acquire, NOT_BLOCKING)
+        while not held:
+            wait_for_peek(session, lock, READING)
             (held,) = map(lock.acquire, NOT_BLOCKING)
-            return look() if held else None
-        finally:
-            if held:
-                try:
-                    lock.release()
-                    session.after_reading()
-                except BaseException:  # Ctrl-C, behind one of these
-                    session.after_reading()
-                    raise
+        return (yield from going)
+    finally:
+        if held:
+            try:
+                lock.release()
+                session.after_reading()
+            except BaseException:  # Ctrl-C, behind one of these
+                session.after_reading()
+                raise
 
 
 def _peeking(session: SharedState) -> RLock:
@@ -112,10 +151,14 @@ def _peeking(session: SharedState) -> RLock:
 
 
 class Handed:
-    """Exclusive use that is handed to an operation; given back if that never begins.
+    """Exclusive use that is handed to an operation, which sends what is left of a request.
+
+    Ctrl-C may come before the first step of that, and no code of a generator runs that has not
+    begun. Then the request is cut off, which *cut_off* notes, and the use is given back.
 
     Args:
-        after: called behind its release.
+        cut_off: called before the release.
+        after: called behind it.
 
     Attributes:
         lock: of the direction, if that is taken; None before that, and when the operation has
@@ -123,13 +166,21 @@ class Handed:
 
     """
 
-    __slots__ = ("_after", "lock")
+    __slots__ = ("_after", "_cut_off", "lock")
 
-    def __init__(self, after: Callable[[], object]) -> None:
+    def __init__(self, cut_off: Callable[[], object], after: Callable[[], object]) -> None:
+        self._cut_off = cut_off
         self._after = after
         self.lock: Lock | None = None
 
     def __del__(self) -> None:
         if self.lock is not None:
-            self.lock.release()
-            self._after()
+            try:
+                self._cut_off()
+            finally:
+                try:
+                    self.lock.release()
+                    self._after()
+                except BaseException:  # Ctrl-C, behind one of these
+                    self._after()
+                    raise

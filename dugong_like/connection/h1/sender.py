@@ -77,20 +77,24 @@ class Sender(Writer):
                 (held,) = map(lock.acquire, NOT_BLOCKING)
             try:
                 going = step(*arguments)
+                if going is None:
+                    return None
+                handed = Handed(self._cut_off, self.after_use)
             except Retired:
                 raise
             except BaseException as exc:
                 self.note(exc, self._exchange)
                 raise
-            if going is None:
-                return None
-            handed = Handed(self.after_use)
             handed.lock, held = lock, False  # in one step
             return self._co_go_on_alone(handed, going, self._exchange)
         finally:
             if held:
-                lock.release()
-                self.after_use()
+                try:
+                    lock.release()
+                    self.after_use()
+                except BaseException:  # Ctrl-C, behind one of these
+                    self.after_use()
+                    raise
 
     def _check_busy(self, lock: Lock, *, can_move: bool) -> None:
         """Raise that another operation has *lock*, unless that is just ending.
@@ -125,6 +129,13 @@ class Sender(Writer):
         if session.observer is not None:
             session.observer.sending_failed(exc)
 
+    def _cut_off(self) -> None:
+        """Break the session if the rest of a request will never be sent; see `Handed`."""
+        if self._is_cut_off:
+            failure = StateError("sending was given up before it began")
+            self._break(failure)
+            self.note(failure, self._exchange)
+
     def _co_go_on_alone(
         self, handed: Handed, going: Co[None], exchange: Exchange | None
     ) -> Co[None]:
@@ -142,8 +153,12 @@ class Sender(Writer):
                 raise
         finally:
             if lock is not None:
-                lock.release()
-                self.after_use()
+                try:
+                    lock.release()
+                    self.after_use()
+                except BaseException:  # Ctrl-C, behind one of these
+                    self.after_use()
+                    raise
 
     def connect(self) -> Co[None] | None:
         """See `Operations.co_connect`; a step for `begin`."""
@@ -175,7 +190,7 @@ class Sender(Writer):
             owed = "" if missing is None else f", {missing} bytes are missing"
             raise StateError(f"it is not possible to send a request while {self.state.value}{owed}")
 
-    def request(
+    def request(  # noqa: C901 - each call would count
         self,
         exchange: Exchange,
         head: bytes,
@@ -218,21 +233,25 @@ class Sender(Writer):
                     going = self._request(exchange, head, body, before)
                 else:
                     going = self._connect_and_request(exchange, head, body, before, is_operation)
+                if going is None:
+                    return None
+                handed = Handed(self._cut_off, self.after_use)
             except Retired:
                 raise
             except BaseException as exc:
                 self.note(exc, exchange)
                 raise
-            if going is None:
-                return None
-            handed = Handed(self.after_use)
             handed.lock, held = lock, False  # in one step
             return self._co_go_on_alone(handed, going, exchange)
         finally:
             if held:
-                lock.release()
-                if session.reader_waits is not None or session.left is not None:
+                try:
+                    lock.release()
+                    if session.reader_waits is not None or session.left is not None:
+                        self.after_use()
+                except BaseException:  # Ctrl-C, behind one of these
                     self.after_use()
+                    raise
 
     def _connect_and_request(
         self,
@@ -333,7 +352,8 @@ class Sender(Writer):
         self._exchange = exchange
         count = sum(map(len, parts)) - missing
         going = self._co_go_on(stream, exchange, parts, True, count)
-        handed = Handed(self.after_use)
+        self._is_cut_off = True
+        handed = Handed(self._cut_off, self.after_use)
         handed.lock = self._session.sending
         return self._co_go_on_alone(handed, going, exchange)
 

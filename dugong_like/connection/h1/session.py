@@ -58,14 +58,13 @@ from ...http.h1.framing import APART, whole_size
 from ...http.h1.head_cache import NO_HEAD, PATIENCE
 from ...http.h1.response_head import FINAL
 from ...polling.contract import wait
-from ...polling.fair_lock import NOT_BLOCKING
 from ...transport import exclusive
 from ...transport.buffer import new_memory
 from ..cancelling import abort
 from ..exchange import HTTPResponse, Reply
 from ..shared import SharedState
 from ..states import BROKEN, NEW, OPEN, Retired, SessionState
-from .exclusive import READING, wait_for_peek
+from .exclusive import co_reading, look_if_free
 from .sending_states import READY
 
 if TYPE_CHECKING:
@@ -460,25 +459,21 @@ class Session:
         shared, buffer = self.shared, self.receiver.buffer
         if buffer.begin == buffer.end or not shared.direct:
             return []
-        lock = shared.reading
-        held = False
-        try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)
-            if not held or not is_usual(shared, self.receiver):
-                return []
-            exchanges = _to_be_read(shared.pending, most)
-            taken, _ = take_usual(shared, self.receiver, exchanges, _with_body)
-            if taken:
-                self.receiver.bodies.known = True
-        except BaseException as exc:
-            if held:
+
+        def take() -> list[tuple[HTTPResponse, bytes]]:
+            try:
+                if not is_usual(shared, self.receiver):
+                    return []
+                exchanges = _to_be_read(shared.pending, most)
+                taken, _ = take_usual(shared, self.receiver, exchanges, _with_body)
+                if taken:
+                    self.receiver.bodies.known = True
+            except BaseException as exc:
                 self.receiver.note(exc)
-            raise
-        finally:
-            if held:
-                lock.release()
-                shared.after_reading()
-        return taken
+                raise
+            return taken
+
+        return look_if_free(shared, take) or []
 
     def co_reply(self, exchange: Exchange, deadline: float | None = None) -> Co[Reply]:
         """Read the response to *exchange*, for a caller that has exclusive use of reading.
@@ -546,14 +541,11 @@ class Session:
             DugongError: what `co_reply` raises.
 
         """
+        return co_reading(self.shared, self._co_exclusive_reply(exchange))
+
+    def _co_exclusive_reply(self, exchange: Exchange) -> Co[Reply]:
         shared = self.shared
-        lock = shared.reading
-        held = False
         try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)
-            while not held:
-                wait_for_peek(shared, lock, READING)
-                (held,) = map(lock.acquire, NOT_BLOCKING)
             deadline = None
             tries = 2  # over TLS 1.3 the first bytes are session tickets most of the time
             while tries and self._is_next(exchange):
@@ -571,13 +563,8 @@ class Session:
                     return reply
             return (yield from self.co_reply(exchange, deadline))
         except BaseException as exc:
-            if held:
-                self.receiver.note(exc)
+            self.receiver.note(exc)
             raise
-        finally:
-            if held:
-                lock.release()
-                shared.after_reading()
 
     def _is_next(self, exchange: Exchange) -> bool:
         """Return True if the response to *exchange* comes next, and nothing of it is here."""
@@ -612,46 +599,35 @@ class Session:
         self, batch: Sequence[Whole], replies: list[Reply], *, gathers: bool
     ) -> Co[None]:
         """See `Session.co_exchange_batch`."""
-        from .batch import BatchReader  # noqa: PLC0415 - for batches
-
         shared = self.shared
-        *before, (last, head, body) = batch
+        last, _, _ = batch[-1]
         if shared.state is SessionState.CLOSED:  # its locks may be taken for good, see `is_stuck`
             raise Retired
         shared.exchanging = last  # first: whoever finds it next knows that this has not ended
-        lock = shared.reading
-        held = False
         try:
-            try:
-                (held,) = map(lock.acquire, NOT_BLOCKING)
-                while not held:  # now: nobody else shall take a response
-                    wait_for_peek(shared, lock, READING)
-                    (held,) = map(lock.acquire, NOT_BLOCKING)
-                going = self.sender.request(last, head, body, before, is_operation=True)
-                reader = BatchReader(shared, self.receiver, batch, replies, gathers=gathers)
-                yield from reader.co_exchange(going)
-            finally:
-                if held:
-                    lock.release()
-                    shared.after_reading()
+            # With the use of reading from the beginning: nobody else shall take a response.
+            yield from co_reading(shared, self._co_batch(batch, replies, gathers))
         except (Exception, GeneratorExit):
             shared.exchanging = None
             raise
         # Not after Ctrl-C, which may have left a lock taken: the next one begins a new session.
         shared.exchanging = None
 
+    def _co_batch(self, batch: Sequence[Whole], replies: list[Reply], gathers: bool) -> Co[None]:
+        """Do the exchanges of *batch*, with exclusive use of reading."""
+        from .batch import BatchReader  # noqa: PLC0415 - for batches
+
+        *before, (last, head, body) = batch
+        going = self.sender.request(last, head, body, before, is_operation=True)
+        reader = BatchReader(self.shared, self.receiver, batch, replies, gathers=gathers)
+        yield from reader.co_exchange(going)
+
     def gathering(self, missing: int) -> PollNeeded | None:
         """See `Session.gathering`; None if another operation reads."""
-        shared, receiver = self.shared, self.receiver
-        lock = shared.reading
-        held = False
-        try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)
-            return receiver.gathering(missing) if held and receiver.is_between() else None
-        finally:
-            if held:
-                lock.release()
-                shared.after_reading()
+        receiver = self.receiver
+        return look_if_free(
+            self.shared, lambda: receiver.gathering(missing) if receiver.is_between() else None
+        )
 
     def leave(self) -> None:
         """Give back the exclusive use that `begin` has taken."""
@@ -660,7 +636,11 @@ class Session:
         shared.sending.release()
         shared.exchanging = None  # last: who is interrupted before has left a lock taken, perhaps
         if shared.reader_waits is not None or shared.left is not None or shared.turn_waits:
-            self.wake_others()
+            try:
+                self.wake_others()
+            except BaseException:  # Ctrl-C, where it begins
+                self.wake_others()
+                raise
 
     def wake_others(self) -> None:
         """Wake others, after `leave`, as nobody has exclusive use any more."""

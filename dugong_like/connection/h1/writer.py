@@ -46,8 +46,8 @@ class Writer:
     """
 
     __slots__ = (
-        *("_chunked", "_exchange", "_length", "_receiver", "_remaining", "_session"),
-        *("_unwaited", "_uploading", "state"),
+        *("_chunked", "_exchange", "_is_cut_off", "_length", "_receiver", "_remaining"),
+        *("_session", "_unwaited", "_uploading", "state"),
     )
 
     def __init__(self, session: SharedState, receiver: Receiver) -> None:
@@ -55,6 +55,7 @@ class Writer:
         self._receiver = receiver
         self._exchange: Exchange | None = None  # the last one: what errors are about
         self.state = READY
+        self._is_cut_off = False  # True while `_co_go_on` has something to send and has not begun
         self._unwaited = 0  # done since the last wait, as `TURN` counts it
         # Of the last request that had a body:
         self._uploading: Exchange | None = None
@@ -86,6 +87,7 @@ class Writer:
             raise problem from exc
         if count == total:
             return None
+        self._is_cut_off = True
         return self._co_go_on(stream, exchange, parts, complete, count or 0)
 
     def _try(
@@ -117,6 +119,7 @@ class Writer:
         """Send *parts*, of which *count* bytes are sent already."""
         finished = False
         try:
+            self._is_cut_off = False
             parts = rest(parts, count)
             while parts:
                 if self._unwaited >= TURN:  # as there is always room

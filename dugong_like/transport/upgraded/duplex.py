@@ -199,8 +199,12 @@ class Duplex:
             raise
         finally:
             if held:
-                lock.release()
-                self.after_use()
+                try:
+                    lock.release()
+                    self.after_use()
+                except BaseException:  # Ctrl-C, behind one of these
+                    self.after_use()
+                    raise
 
     def _labelled(self, exc: DugongError) -> DugongError:
         """Return *exc* with the URL that it is about."""

@@ -3,6 +3,7 @@
 import io
 import math
 import random
+from types import GeneratorType
 
 import pytest
 from kit.streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
@@ -18,6 +19,8 @@ from dugong_like import (
     InvalidResponse,
     StateError,
 )
+from dugong_like.connection.file_transfer import start_upload
+from dugong_like.connection.files import Source
 from dugong_like.errors import DugongError
 from dugong_like.polling.fairness import TURN
 from dugong_like.transport.stream import rest
@@ -118,6 +121,82 @@ def test_request_given_up_in_the_middle_breaks_the_connection(monkeypatch, waits
     assert old.closed
     finish(co_requests(conn))
     assert new.sent.startswith(b"GET /1 ")
+
+
+def request(conn):
+    exchange, head, _ = conn._build("POST", "/", {}, b"0123456789", False)
+    return conn._session.sender.request(exchange, head, b"0123456789")
+
+
+def request_and_others(conn):
+    batch = [conn._build("GET", path, {}, None, False) for path in ("/1", "/2")]
+    (first, one, _), (last, head, _) = batch
+    return conn._session.sender.request(last, head, None, [(first, one, None)])
+
+
+def begin_exchange(conn):
+    exchange, head, _ = conn._build("POST", "/", {}, b"0123456789", False)
+    return conn._session.begin(exchange, head, b"0123456789")
+
+
+def begin_write(conn):
+    sender = conn._session.sender
+    return sender.begin(sender.write, memoryview(b"0123456789"))
+
+
+def begin_write_by_exchange(conn):
+    writer = conn._session.sender._exchange.writer
+    return writer.begin(writer.write, memoryview(b"0123456789"))
+
+
+def begin_finish(conn):
+    sender = conn._session.sender
+    return sender.begin(sender.finish, b"")
+
+
+WRITING = (begin_write, begin_write_by_exchange, begin_finish)
+
+
+@pytest.mark.parametrize("room", [WOULD_BLOCK, 4])
+@pytest.mark.parametrize("begin", [request, request_and_others, begin_exchange, *WRITING])
+def test_request_whose_rest_is_never_begun_breaks_the_connection(monkeypatch, begin, room):
+    """As when Ctrl-C comes before the first step of the operation that sends it."""
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    conn.connect()
+    if begin in WRITING:
+        conn.send_request("PUT", "/", body=BodyFollowing())
+    stream.rooms = [room]
+    going = begin(conn)
+    assert isinstance(going, GeneratorType)
+    sent = stream.sent
+
+    del going
+
+    assert not conn._session.shared.sending.locked()
+    with pytest.raises(ConnectionClosed, match="sending was given up before it began"):
+        conn.send_request("GET", "/second")
+    if begin in WRITING:
+        with pytest.raises(ConnectionClosed, match="sending was given up before it began"):
+            conn.write(b"more")
+    assert stream.sent == sent
+
+
+def test_operations_that_have_sent_nothing_may_be_given_up_before_they_begin(monkeypatch):
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    conn.connect()
+    sender = conn._session.sender
+    conn.send_request("PUT", "/", body=BodyFollowing(4))
+    sender._unwaited = TURN
+    assert isinstance(sender.begin(sender.write, memoryview(b"")), GeneratorType)
+    source = Source(io.BytesIO(b"abcd"), 0, None)
+    assert isinstance(sender.begin(start_upload, sender, source), GeneratorType)
+    conn.write(b"abcd")
+    sender._unwaited = TURN
+    assert isinstance(sender.begin(sender.connect), GeneratorType)
+    conn.send_request("GET", "/second")
+    assert b"\r\n\r\nabcdGET /second " in stream.sent
 
 
 @pytest.mark.parametrize(
