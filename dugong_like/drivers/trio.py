@@ -19,9 +19,12 @@ from typing import Final, TypeVar, cast
 import trio
 
 from ..polling.contract import POLLIN, POLLOUT, Co, PollNeeded, check_need, check_operation
-from ..polling.wake import FlagSource
+from ..polling.wake import FlagSource, Wake
 
 T = TypeVar("T")
+# A flag that is set and has resumed nobody stays so: to set it once more does not resume a task
+# here, which does not wait for the descriptor. So Ctrl-C comes behind that.
+trio.lowlevel.enable_ki_protection(Wake.set)
 SPARE_ALARMS: Final = 64  # obsolete ones, before they are removed
 
 
@@ -68,7 +71,7 @@ class _Flag:
     It stays registered until the flag is closed, or is used in a later run.
 
     Attributes:
-        task: the one that waits, or makes a step at the moment instead; None if there is none.
+        task: the one that waits, until it has left `_Flags.wait`; None if there is none.
         waits: True until it is resumed.
         deadline: seconds of `time.monotonic` at which it is resumed in any case, or None.
         alarm: seconds of `time.monotonic`: its first alarm.
@@ -151,7 +154,9 @@ class _Flags:
         self._scope = trio.CancelScope()  # which the next alarm cancels
 
     async def wait(self, source: FlagSource, deadline: float | None) -> None:
-        """Wait until the flag is set, or closed, or the deadline has passed; a checkpoint.
+        """Wait until the flag is set, or the deadline has passed: a checkpoint.
+
+        If it is closed already that returns at once, and is none; if it is closed meanwhile, then.
 
         Raises:
             trio.BusyResourceError: another task waits for it.
@@ -203,6 +208,7 @@ class _Flags:
             return True
         return False
 
+    @trio.lowlevel.enable_ki_protection  # half of it would leave alarms that never ring, for all
     def _set_alarm(self, flag: _Flag, deadline: float) -> bool:
         """Have the task that waits for *flag* resumed at *deadline*; False if the run ends."""
         if not self._is_kept:

@@ -4,11 +4,14 @@ What all drivers have to do is in test_contract.py.
 """
 
 import gc
+import signal
 import time
 
 import pytest
+from kit.ctrl_c import ctrl_c_at_each_place
 from kit.steps import Steps
 
+from dugong_like.polling import wake as wake_
 from dugong_like.polling.wake import Wake
 
 trio = pytest.importorskip("trio")
@@ -223,3 +226,80 @@ def test_a_flag_is_waited_for_while_the_run_ends_also_if_there_was_none_before()
     with Wake() as wake:
         trio.run(main, wake)
     assert results == [False, True]
+
+
+# Ctrl-C came between a call of a coroutine function and its ``await``.
+not_awaited = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+
+
+def press_ctrl_c():
+    """Press it for the handler of trio, which raises it later in code that it protects."""
+    signal.raise_signal(signal.SIGINT)
+
+
+def at_each_place(main, *modules):
+    """Run *main*, pressing Ctrl-C at each place of *modules*; return at how many it was."""
+
+    def call(_):
+        trio.run(main)
+
+    return sum(1 for _ in ctrl_c_at_each_place(list, call, *modules, press=press_ctrl_c))
+
+
+@not_awaited
+def test_deadlines_come_after_ctrl_c_at_each_place():
+    """The alarms belong to all tasks, and to those that go on behind KeyboardInterrupt."""
+
+    async def main():
+        interrupted = False
+        with trio.fail_after(60):
+            for _ in range(3):
+                try:
+                    with Wake() as wake:
+                        assert not await driver.run(co_flag(wake, soon(0.001)))
+                except KeyboardInterrupt:
+                    interrupted = True
+        if interrupted:
+            raise KeyboardInterrupt
+
+    assert at_each_place(main, driver) > 10
+
+
+@not_awaited
+def test_ctrl_c_at_each_place_while_a_flag_is_set_leaves_no_task_waiting():
+    """If that is done once more, as all do who set the flag of another task."""
+
+    async def main():
+        async def wait():
+            nonlocal interrupted
+            try:
+                ended.append(await driver.run(co_flag(wake)))
+            except KeyboardInterrupt:
+                interrupted = True
+                ended.append("interrupted")
+
+        async def blocked():
+            nonlocal interrupted
+            for _ in range(2):
+                try:
+                    await trio.testing.wait_all_tasks_blocked()
+                except KeyboardInterrupt:
+                    interrupted = True
+
+        interrupted = False
+        ended = []
+        with Wake() as wake:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait)
+                await blocked()
+                try:
+                    wake.set()
+                except KeyboardInterrupt:
+                    interrupted = True
+                    wake.set()
+                await blocked()
+                assert ended
+        if interrupted:
+            raise KeyboardInterrupt
+
+    assert at_each_place(main, driver, wake_) > 10

@@ -36,12 +36,16 @@ def _is_finalizing(frame):
     return frame is not None
 
 
-def ctrl_c_at_each_place(make, call, *modules):
+def _press():
+    raise KeyboardInterrupt
+
+
+def ctrl_c_at_each_place(make, call, *modules, press=_press):
     """Call *call* with a new object of *make*, again and again, and press Ctrl-C one place later.
 
     The places are those in the code of *modules* where Python looks at signals, finalizers left
     out, where they are ignored. Each object is yielded when KeyboardInterrupt was raised, and when
-    that is forgotten.
+    that is forgotten. *press* raises it, or sends a signal to a handler that may do it later.
     """
     files = {module.__file__ for module in modules}
     at = -1  # in the first round nowhere: Python 3.12 does not tell all places of it
@@ -62,7 +66,7 @@ def ctrl_c_at_each_place(make, call, *modules):
                     if left == 0:
                         sys.settrace(None)
                         left = -1
-                        raise KeyboardInterrupt
+                        press()
                     left -= 1
             return step
 
