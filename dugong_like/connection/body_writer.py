@@ -26,7 +26,11 @@ class BodyWriter(Protocol):
         ...
 
     def begin(self, step: Callable[..., Co[None] | None], *arguments: Any) -> Co[None] | None:
-        """Take *step*, one of this object, with exclusive use of it, and complete its errors."""
+        """Take *step*, one of this object, and complete its errors.
+
+        Nothing is sent or noted before the operation that it returns begins. One of several at
+        once is refused.
+        """
         ...
 
     def write(self, data: memoryview | FileRange) -> Co[None] | None:

@@ -872,8 +872,13 @@ class Operations:
         head: bytes,
         whole: memoryview | Request | None,
         alone: Alone | None = None,
+        *,
+        complete: bool = False,
     ) -> Co[Reply]:
-        """Do an exchange while others are under way; *alone* has begun it, unless it is None."""
+        """Do an exchange while others are under way.
+
+        *alone* has begun it, unless it is None; *complete*: see `Session.co_exchange`.
+        """
         if alone is not None:
             try:
                 return (yield from alone.co_rest())
@@ -890,7 +895,8 @@ class Operations:
             else:
                 body = whole
             try:
-                return (yield from session.co_exchange(exchange, head, body, source))
+                going = session.co_exchange(exchange, head, body, source, complete=complete)
+                return (yield from going)
             except Retired:
                 self._renew(session)
             except GoneAway as exc:  # between our look and our request
@@ -898,6 +904,11 @@ class Operations:
                     raise
                 self._renew(session)
                 exchange = self._new_exchange(exchange.method, exchange.target)
+        if complete:
+            replies: list[Reply] = []
+            batch: list[Whole] = [(exchange, head, cast("memoryview | None", whole))]
+            yield from self._co_exchange_batch(batch, replies, gathers=False)
+            return replies[0]
         return (yield from self._co_exchange(exchange, head, whole))
 
     def _co_exchange(  # noqa: C901 - each call would count
@@ -1026,7 +1037,8 @@ class Operations:
         from ..polling.combinators import several  # noqa: PLC0415 - for HTTP/2
 
         whole = cast("list[tuple[Exchange, bytes, memoryview | None]]", batch)
-        yield from several(itertools.starmap(self._co_exchange_beside, whole), replies, BESIDE)
+        beside = partial(self._co_exchange_beside, complete=True)  # see `whole_below`
+        yield from several(itertools.starmap(beside, whole), replies, BESIDE)
 
     def _co_batch_alone(
         self, first: Exchange, batch: list[Whole], replies: list[Reply], gathers: bool

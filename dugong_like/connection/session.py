@@ -324,6 +324,8 @@ class Session(Protocol):
         head: bytes,
         body: memoryview | BodyFollowing | None,
         source: BodySource | None,
+        *,
+        complete: bool = False,
     ) -> Co[Reply]:
         """Send a request and read its whole response, if exchanges are `concurrent`.
 
@@ -332,6 +334,7 @@ class Session(Protocol):
             head: of the request.
             body: the whole of it, what announces it, or None.
             source: has the body that is announced.
+            complete: True for the whole body, whatever `ConnectionConfig.whole_below` says.
 
         Raises:
             Retired: nothing was sent, and the request goes to another session.

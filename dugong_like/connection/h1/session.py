@@ -587,6 +587,8 @@ class Session:
         head: bytes,
         body: memoryview | BodyFollowing | None,
         source: Source | None,
+        *,
+        complete: bool = False,
     ) -> Co[Reply]:
         """See `Session.co_exchange`: never called."""
         raise NotImplementedError

@@ -107,13 +107,14 @@ class BodyWriter:
         stream = self._writable()
         if not data:
             return None
-        stream.write(cast("memoryview", data))
-        return self._co_write(stream)
+        part = cast("memoryview", data)
+        stream.check_room(len(part))
+        return self._co_write(stream, part)
 
-    def _co_write(self, stream: H2Stream) -> Co[None]:
+    def _co_write(self, stream: H2Stream, data: memoryview, *, last: bool = False) -> Co[None]:
         if (observer := stream.observer()) is not None:
             observer.sends_body(stream.exchange)
-        yield from stream.co_send()
+        yield from stream.co_write(data, last=last)
         if observer is not None and stream.exchange.sent:
             observer.sent_body(stream.exchange)
 
@@ -127,8 +128,7 @@ class BodyWriter:
             stream.cancel()
             raise missing
         if not trailers:
-            stream.write(memoryview(b""), last=True)
-            return self._co_write(stream)
+            return self._co_write(stream, memoryview(b""), last=True)
         fields = []
         for line in trailers.split(b"\r\n")[:-1]:
             name, _, value = line.partition(b":")

@@ -177,7 +177,7 @@ class Sender(BodyWriter):
             self._pending.append(stream.exchange)
             if stream.owed is not None:
                 self.bodies()  # which takes those out that have ended
-                self._bodies.append(BodyWriter(self._shared, self._limits, stream))
+                self._bodies.append(cast("BodyWriter", stream.exchange.writer))
         before, self.stream = self.stream, last
         try:
             yield from self._co_send_heads(streams, is_operation)

@@ -114,11 +114,13 @@ class Session:
         head: bytes,
         body: memoryview | BodyFollowing | None,
         source: BodySource | None,
+        *,
+        complete: bool = False,
     ) -> Co[Reply]:
         """See `connection.session.Session.co_exchange`."""
-        if body is None and (alone := self.alone(exchange, head)) is not None:
+        if body is None and not complete and (alone := self.alone(exchange, head)) is not None:
             return self._co_alone(alone, exchange, head)
-        return self._co_exchange(exchange, head, body, source)
+        return self._co_exchange(exchange, head, body, source, complete=complete)
 
     def _co_alone(self, alone: Alone, exchange: Exchange, head: bytes) -> Co[Reply]:
         try:
@@ -141,6 +143,8 @@ class Session:
         head: bytes,
         body: memoryview | BodyFollowing | None,
         source: BodySource | None,
+        *,
+        complete: bool = False,
     ) -> Co[Reply]:
         stream = H2Stream(self.shared, exchange, self.limits)
         done = False
@@ -155,10 +159,14 @@ class Session:
                     stream.take_reply, waiter, waiter, stream.limit(), gathers=True
                 )
                 if response.status >= self.shared.config.whole_below:
-                    self._leave_body(stream)
+                    if not complete:
+                        self._leave_body(stream)
+                    elif response.body is None:
+                        body_of = yield from stream.co_take(stream.take_all, None)
+                        response = response.with_body(body_of)
                 reply = response
             else:
-                reply = yield from self._co_in_steps(stream, source)
+                reply = yield from self._co_in_steps(stream, source, complete=complete)
             done = True
         except DugongError as exc:
             stream.complete_error(exc)
@@ -198,7 +206,9 @@ class Session:
         stream.exchange.abandoned = False
         self.receiver.stream = stream
 
-    def _co_in_steps(self, stream: H2Stream, source: BodySource | None) -> Co[Reply]:
+    def _co_in_steps(
+        self, stream: H2Stream, source: BodySource | None, *, complete: bool
+    ) -> Co[Reply]:
         """Do a whole exchange as others would that follow each other."""
         observer, exchange = stream.observer(), stream.exchange
         if observer is not None:
@@ -221,7 +231,8 @@ class Session:
         response = yield from stream.co_head()
         while not exchange.answered:
             response = yield from stream.co_head()
-        if response.status >= self.shared.config.whole_below and not exchange.complete:
+        leaves = not complete and response.status >= self.shared.config.whole_below
+        if leaves and not exchange.complete:
             self.receiver.stream = stream
             return cast("Reply", response)
         body = yield from stream.co_take(stream.take_all, None)

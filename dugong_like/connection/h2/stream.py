@@ -134,7 +134,8 @@ class H2Stream:
         self._ending = False  # the request ends behind it
         self._kept: list[bytes] = []  # taken from the stream, and not delivered
         self._left = shared.config.max_body
-        self._reading = self._writing = False  # by an operation
+        self._reading = False  # by an operation
+        self._writing: Waiter | None = None  # the operation that sends
         self._reader: Waiter | None = None  # the one that reads
         self.moved = self._is_settled = False
         self._settled: Wake | None = None  # of a reader that waits for the other one
@@ -267,7 +268,7 @@ class H2Stream:
     def queue_next(self, waiter: Waiter) -> bool:
         """Do what `queue` does, as one of several streams of *waiter*.
 
-        It is woken by the one of which a part is still to be queued.
+        The waiter follows the stream whose body is not fully queued.
         """
         if self.stream is None and not self.open(waiter, follows=False):
             return False
@@ -321,10 +322,8 @@ class H2Stream:
 
         Raises:
             ExcessBodyData: it is more than was announced; the stream is reset.
-            StateError: there is no body to write, or another operation writes.
 
         """
-        self.check_writable()
         self.check_room(len(data))
         if self.length is not None:
             assert self.owed is not None
@@ -374,29 +373,53 @@ class H2Stream:
             return "that of the last request ended early, by the server's answer"
         return "the last request announced none (BodyFollowing)"
 
-    def co_send(self, *, gathers: bool = False) -> Co[None]:
-        """Send what `begin` or `write` has noted; an interruption resets the stream."""
+    def co_write(self, data: memoryview, *, last: bool = False) -> Co[None]:
+        """Send *data*; *last* says that the request ends behind it.
+
+        Raises:
+            StateError: there is no body to write, or another operation writes.
+            DugongError: what `co_send` and `write` raise.
+
+        """
+        return self.co_send(partial(self.write, data, last=last))
+
+    def co_send(
+        self, note: Callable[[], object] | None = None, *, gathers: bool = False
+    ) -> Co[None]:
+        """Send what `begin` has noted, or *note* does first; an interruption resets the stream.
+
+        Until the operation begins nothing has happened, and if another one is sending it is
+        refused.
+        """
         limit = Limit(self._limits.write_timeout, "write", NOT_SENT)
         wants = ROOM if self.stream is None else 0
         waiter = Waiter(None, wants)
-        self._writing = True
         done = False
         try:
+            if note is None:
+                self._writing = waiter
+            else:
+                self._pump.lock.run(self._begin_writing, waiter, note)
             yield from self._pump.co(self.send, waiter, waiter, limit, gathers=gathers)
             done = True
         except (AnsweredEarly, Retired):
             done = True
             raise
         finally:
-            self._writing = False
-            if not done:
-                self.cancel()
+            if self._writing is waiter:
+                self._writing = None
+                if not done:
+                    self.cancel()
+
+    def _begin_writing(self, waiter: Waiter, note: Callable[[], object]) -> None:
+        """Have *waiter* send what *note* notes; under the lock."""
+        self.check_writable()
+        note()
+        self._writing = waiter
 
     def co_trailers(self, fields: list[tuple[bytes, bytes]]) -> Co[None]:
         """Send trailers, and end the request."""
-        self.check_writable()
-        self._pump.do(self._queue_trailers, fields)
-        yield from self.co_send()
+        return self.co_send(partial(self._queue_trailers, fields))
 
     def _queue_trailers(self, fields: list[tuple[bytes, bytes]]) -> None:
         stream = self.stream

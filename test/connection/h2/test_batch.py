@@ -14,7 +14,15 @@ from kit.steps import Steps
 from kit.streams import connection, finish
 from kit.support import pattern, wait_until
 
-from dugong_like import ConnectionClosed, H2Options, HTTPConnection, InvalidRequest, StreamReset
+from dugong_like import (
+    Budget,
+    ConnectionClosed,
+    H2Options,
+    HTTPConnection,
+    InvalidRequest,
+    StreamReset,
+    Timeouts,
+)
 from dugong_like.connection.h2 import batch as batches
 from dugong_like.connection.h2 import lock, pump, stream
 from dugong_like.http.h2.stream import Stream
@@ -156,6 +164,43 @@ def test_a_small_window_that_later_responses_fill(monkeypatch, options):
         (replies,) = results_of(stream, batch_of(conn, *sizes))
         assert [reply.body for reply in replies] == [pattern(size) for size in sizes]
     assert conn.is_reusable()
+
+
+@pytest.mark.parametrize("options", [
+    {"body": b"x"},
+    {"trace": {}.get},
+    {"budget": Budget(max_body=1_000_000)},
+    {"timeout": Timeouts(head=1000)},
+    {},
+], ids="".join)  # fmt: skip
+def test_bodies_are_never_left_to_the_caller(monkeypatch, options):
+    """Whatever the batch has, and `whole_below` says, which is about single exchanges."""
+    options = {"timeout": 30, **options}
+    body = options.pop("body", None)
+    sizes = [3, 600_000, 0, 700_000]
+    with h2_server(numbered) as server:
+        options.update(versions=("h2",), whole_below=100)
+        with HTTPConnection("127.0.0.1", server.port, **options) as conn:
+            replies = conn.exchange_all([("PUT", f"/{size}", None, body) for size in sizes])
+            assert [reply.body for reply in replies] == [pattern(size) for size in sizes]
+            assert conn.exchange("GET", "/600000").body is None
+            assert conn.readall() == pattern(600_000)
+            assert conn.is_reusable()
+
+
+@pytest.mark.parametrize("step", range(3))
+def test_closed_while_a_large_body_comes_it_leaves_nothing(monkeypatch, step):
+    stream = PeerStream(numbered)
+    conn = connection(monkeypatch, stream, versions=("h2",), whole_below=100)
+    assert bodies_of(stream, conn.co_exchange("GET", "/0")) == [b""]
+    built = conn._build_exchange("PUT", "/300000", None, b"x")
+    going = conn._co_exchange_beside(*built, complete=True)
+    for _ in range(step):
+        next(going)
+        stream.arrive()
+    going.close()
+    assert conn.is_reusable()
+    assert not conn.response_pending()
 
 
 def test_a_response_that_was_read_before_its_turn_is_lost_with_the_batch(monkeypatch):

@@ -171,3 +171,51 @@ def test_bodies_end_with_their_connection(open_to):
         assert each.body_owed is None
         with pytest.raises((ConnectionClosed, StateError)):
             finish(each.co_write(b"x"))
+
+
+@pytest.mark.parametrize(("length", "end"), [
+    *((11, "write"), (None, "write"), (None, "finish"), (None, "trailers")),
+])  # fmt: skip
+def test_an_operation_that_never_begins_has_changed_nothing(open_to, length, end):
+    """As an interruption may come behind the check and before the first step."""
+    conn, stream = open_to()
+    (exchange,) = opened(conn, stream, 1, length)
+    going_on(stream, exchange.co_write(b"one "))
+    owed, writer = exchange.body_owed, exchange.writer
+    if end == "write":
+        never = writer.begin(writer.write, memoryview(b"two, all"[: length and 7]))
+    else:
+        never = writer.begin(writer.finish, b"X-Sum: 1\r\n" if end == "trailers" else b"")
+    assert exchange.body_owed == owed
+    never.close()
+    assert exchange.body_owed == owed
+    going_on(stream, exchange.co_write(b"another"))
+    going_on(stream, exchange.co_finish())
+    assert going_on(stream, co_reply(exchange)) == b"one another"
+    assert not stream.peer.requests[-1].trailers
+
+
+@pytest.mark.parametrize("first", ["write", "finish", "trailers"])
+@pytest.mark.parametrize("second", ["write", "finish", "trailers"])
+def test_one_of_two_operations_at_once_is_refused(open_to, first, second):
+    """Also if both are checked before one of them begins, as by two threads."""
+    conn, stream = open_to(initial_window_size=5)
+    (exchange,) = opened(conn, stream, 1)
+    writer = exchange.writer
+    steps = {
+        "write": (writer.write, memoryview(TEXT)),
+        "finish": (writer.finish, b""),
+        "trailers": (writer.finish, b"X-Sum: 1\r\n"),
+    }
+    one, other = (writer.begin(*steps[name]) for name in (first, second))
+    if first != "write":
+        stream.room = 0  # it has to wait
+    next(one)
+    with pytest.raises(StateError, match="another operation is sending"):
+        next(other)
+    stream.room = 1 << 30
+    results_of(stream, one)
+    if first == "write":
+        going_on(stream, exchange.co_finish())
+    assert going_on(stream, co_reply(exchange)) == (TEXT if first == "write" else b"")
+    assert conn.renewals == 0
