@@ -13,6 +13,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from ...errors import ConnectionClosed, InvalidOption, InvalidRequest, StateError
@@ -104,19 +105,15 @@ def _wrap(
     made: list[ssl.SSLSocket] = []
     try:
         session = None if place is None else place.take()
-
-        def wrap() -> None:
-            made[:] = (
-                context.wrap_socket(
-                    sock,
-                    server_hostname=name,
-                    do_handshake_on_connect=False,
-                    suppress_ragged_eofs=False,
-                    session=session,
-                ),
-            )
-
-        offering(context, offer, wrap)
+        wrap = partial(
+            context.wrap_socket,
+            server_hostname=name,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=False,
+            session=session,
+        )
+        # One step makes and notes it: Ctrl-C behind a call would lose what that returns.
+        offering(context, offer, partial(made.extend, map(wrap, (sock,))))
         return made.pop()
     except BaseException as exc:
         if made:

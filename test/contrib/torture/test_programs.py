@@ -117,6 +117,7 @@ def test_interrupted_operations_lose_and_mix_up_nothing():
         assert re.search(rf"\d+ {ending}", lines[-1])
 
 
+WAYS = {"batch", "early", "fifo", "pieces", "steps", "talk", "view", "whole"}
 GIVEN_UP = {"cancelled", "closed", "out of time", "reset"}
 
 
@@ -124,7 +125,7 @@ GIVEN_UP = {"cancelled", "closed", "out of time", "reset"}
 @pytest.mark.parametrize("tls", [[], ["--tls"]], ids=["plain", "tls"])
 @pytest.mark.parametrize(
     ("client", "ways"),
-    [([], {"early", "pieces", "steps", "view", "whole"}), (["--client"], {"request", "stream"})],
+    [([], WAYS), (["--client"], {"request", "stream"})],
     ids=["connection", "client"],
 )
 def test_nothing_is_wrong_if_everybody_shares_http_2(client, ways, tls):
