@@ -243,7 +243,11 @@ def at_each_place(main, *modules):
     def call(_):
         trio.run(main)
 
-    return sum(1 for _ in ctrl_c_at_each_place(list, call, *modules, press=press_ctrl_c))
+    gc.disable()  # what a finalizer of a former round raises would be ignored, with a warning
+    try:
+        return sum(1 for _ in ctrl_c_at_each_place(list, call, *modules, press=press_ctrl_c))
+    finally:
+        gc.enable()
 
 
 @not_awaited
