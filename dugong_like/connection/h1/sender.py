@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any, Final
+from weakref import ref
 
 from ...errors import (
     DugongError,
@@ -36,6 +37,7 @@ from .writer import Writer
 
 if TYPE_CHECKING:
     from ..session import Whole
+    from ..shared import SharedState
     from .trace_events import Observer
 
 EXCHANGE, HEAD, BODY = map(itemgetter, range(3))  # of a request, see `Whole`
@@ -46,10 +48,6 @@ class Sender(Writer):
     """Sends requests, one after the other."""
 
     __slots__ = ()
-
-    def label_as(self, exc: BaseException, exchange: Exchange) -> None:
-        """Say in *exc*, if it is an error of the library, that it is about *exchange*."""
-        self._session.label(exc, exchange)
 
     def begin(self, step: Callable[..., Co[None] | None], *arguments: Any) -> Co[None] | None:
         """Begin an operation of this half.
@@ -325,7 +323,7 @@ class Sender(Writer):
         if not isinstance(body, BodyFollowing):
             self._length, self._remaining = len(body), 0
             return True
-        exchange.writer = BodyInTurn(self, exchange)
+        exchange.writer = BodyInTurn(self, exchange, self._session)
         self._length = self._remaining = body.length
         self._chunked = 0
         if body.length == 0:
@@ -580,80 +578,118 @@ class Sender(Writer):
         if exchange.sent and not any(arguments):  # no bytes, or the end of what is complete
             return None
         try:
-            if exchange.sent:
-                how = "is complete"
-            elif exchange.answered:
-                how = "ended early, by the server's answer"
-            else:
-                self._session.check_usable()
-                how = "was given up"
-            raise StateError(
-                f"there is no body to write: that of this request {how}, and {self.state.value}"
-            )
+            raise StateError(f"{why_over(self._session, exchange)}, and {self.state.value}")
         except DugongError as exc:
             self._session.label(exc, exchange)
             raise
 
 
+def why_over(session: SharedState, exchange: Exchange) -> str:
+    """Return that the body of *exchange* cannot be written any more, and why.
+
+    Raises:
+        ConnectionClosed: as it has ended with its connection.
+
+    """
+    if exchange.sent:
+        how = "is complete"
+    elif exchange.answered:
+        how = "ended early, by the server's answer"
+    else:
+        session.check_usable()
+        how = "was given up"
+    return f"there is no body to write: that of this request {how}"
+
+
 class BodyInTurn:
     """The body of one exchange, which can be written until another request is sent.
 
-    See `connection.body_writer.ExchangeBody`.
+    See `connection.body_writer.ExchangeBody`. The exchange has it, and the sender has the last
+    exchange: so it refers to both weakly, or they would be a circle, with the session.
 
     Args:
         sender: of the session.
         exchange: of the request.
+        session: the session.
 
     """
 
-    __slots__ = ("_exchange", "_sender")
+    __slots__ = ("_exchange", "_sender", "_session")
 
-    def __init__(self, sender: Sender, exchange: Exchange) -> None:
-        self._sender = sender
-        self._exchange = exchange
+    def __init__(self, sender: Sender, exchange: Exchange, session: SharedState) -> None:
+        self._sender = ref(sender)
+        self._exchange = ref(exchange)
+        self._session = session
+
+    def _half(self) -> Sender:
+        """Return the sender.
+
+        Raises:
+            StateError: it is gone with the session, and the body has ended.
+            ConnectionClosed: that has ended with the connection.
+
+        """
+        sender, exchange = self._sender(), self._exchange()
+        assert exchange is not None  # it is the caller's
+        if sender is None:
+            try:
+                raise StateError(why_over(self._session, exchange))
+            except DugongError as exc:
+                self.label(exc)
+                raise
+        return sender
 
     @property
     def owed(self) -> float | None:
         """See `BodyWriter.owed`."""
-        return self._sender.owed if self._sender.is_last(self._exchange) else None
+        sender, exchange = self._sender(), self._exchange()
+        if sender is None or exchange is None or not sender.is_last(exchange):
+            return None
+        return sender.owed
 
     def begin(self, step: Callable[..., Co[None] | None], *arguments: Any) -> Co[None] | None:
         """See `BodyWriter.begin`."""
-        sender = self._sender
-        return sender.begin(sender.take_of, self._exchange, step, *arguments)
+        exchange = self._exchange()
+        assert exchange is not None  # it is the caller's
+        if self._sender() is None and exchange.sent and not any(arguments):
+            return None  # as `take_of` has it
+        sender = self._half()
+        return sender.begin(sender.take_of, exchange, step, *arguments)
 
     def write(self, data: memoryview | FileRange) -> Co[None] | None:
         """See `BodyWriter.write`."""
-        return self._sender.write(data)
+        return self._half().write(data)
 
     def finish(self, trailers: bytes) -> Co[None] | None:
         """See `BodyWriter.finish`."""
-        return self._sender.finish(trailers)
+        return self._half().finish(trailers)
 
     def nothing(self) -> Co[None] | None:
         """See `BodyWriter.nothing`."""
-        return self._sender.nothing()
+        return self._half().nothing()
 
     def is_complete(self) -> bool:
         """See `BodyWriter.is_complete`."""
-        return self._sender.is_complete()
+        return self._half().is_complete()
 
     def check_room(self, count: int) -> bool:
         """See `BodyWriter.check_room`."""
-        return self._sender.check_room(count)
+        return self._half().check_room(count)
 
     def has_bulk(self) -> bool:
         """See `BodyWriter.has_bulk`."""
-        return self._sender.has_bulk()
+        return self._half().has_bulk()
 
     def break_off(self, failure: Exception) -> None:
         """See `BodyWriter.break_off`."""
-        self._sender.break_off(failure)
+        self._half().break_off(failure)
 
     def label(self, exc: BaseException) -> None:
         """See `BodyWriter.label`."""
-        self._sender.label_as(exc, self._exchange)
+        self._session.label(exc, self._exchange())
 
     def abort(self) -> None:
         """See `ExchangeBody.abort`."""
-        self._sender.abort_body(self._exchange)
+        sender, exchange = self._sender(), self._exchange()
+        if sender is not None and exchange is not None:
+            sender.abort_body(exchange)

@@ -46,6 +46,7 @@ class Writer:
     """
 
     __slots__ = (
+        "__weakref__",
         *("_chunked", "_exchange", "_is_cut_off", "_length", "_receiver", "_remaining"),
         *("_session", "_unwaited", "_uploading", "state"),
     )

@@ -1,9 +1,11 @@
 """Sending requests into a script: whatever the network takes at once, and when it says no."""
 
+import gc
 import io
 import math
 import random
 from types import GeneratorType
+from weakref import ref
 
 import pytest
 from kit.streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
@@ -253,6 +255,77 @@ def test_a_body_is_written_by_its_exchange(monkeypatch, wire):
     chunked.finish({"T": "u"})
     conn.send_request("PUT", "/5", body=BodyFollowing(0)).finish()
     assert stream.sent == wire
+
+
+def written(conn, length):
+    exchange = conn.send_request("PUT", "/", body=BodyFollowing(length))
+    exchange.write(b"abc")
+    exchange.finish()
+    return exchange
+
+
+def written_by_the_connection(conn, length):
+    exchange = conn.send_request("PUT", "/", body=BodyFollowing(length))
+    conn.write(b"abc")
+    conn.finish()
+    return exchange
+
+
+def empty(conn, length):
+    exchange = conn.send_request("PUT", "/", body=BodyFollowing(length and 0))
+    exchange.finish()
+    return exchange
+
+
+def awaited(conn, length):
+    return conn.send_request("PUT", "/", body=BodyFollowing(length), expect100=True)
+
+
+def answered_early(conn, length):
+    return conn.send_request("PUT", "/", body=BodyFollowing(length))
+
+
+@pytest.mark.parametrize("length", [3, None])
+@pytest.mark.parametrize(
+    "upload", [written, written_by_the_connection, empty, awaited, answered_early]
+)
+def test_a_body_that_was_written_or_refused_keeps_no_connection(monkeypatch, upload, length):
+    """The descriptor is closed when nobody has the connection, without the garbage collector."""
+    gc.collect()
+    gc.disable()
+    try:
+        stream = ScriptedStream()
+        conn = connection(monkeypatch, stream)
+        exchange = upload(conn, length)
+        stream.incoming = [ANSWER]
+        assert finish(exchange.co_read_response()).status == 413
+        assert finish(exchange.co_readall()) == b"no"
+        sender, shared = ref(conn._session.sender), ref(conn._session.shared)
+        del conn
+        assert sender() is None
+        assert exchange.body_owed is None
+        with pytest.raises(StateError, match="there is no body to write: that of this request"):
+            exchange.write(b"more")
+        if exchange.sent:
+            exchange.write(b"")
+            exchange.finish()
+        del exchange
+        assert shared() is None
+    finally:
+        gc.enable()
+
+
+def test_a_body_that_ends_with_the_connection_object_says_so(monkeypatch):
+    conn = connection(monkeypatch, ScriptedStream())
+    exchange = conn.send_request("PUT", "/", body=BodyFollowing(3))
+    del conn
+    gc.collect()
+    assert exchange.body_owed is None
+    for call in (exchange.finish, lambda: exchange.write(b"abc")):
+        with pytest.raises(ConnectionClosed, match="^PUT http://script.test/: .* closed meanwhile"):
+            call()
+    with pytest.raises(ConnectionClosed, match="closed meanwhile"):
+        exchange.sendfile(io.BytesIO(b"abc"))
 
 
 def test_a_body_that_cannot_be_written_says_in_which_state_what_is(monkeypatch):
