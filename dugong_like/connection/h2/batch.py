@@ -4,8 +4,8 @@ Requests are opened as long as there is room, and leave with one send. Responses
 order of the requests, all that one reception has brought in one section: so an exchange has neither
 an operation nor a wait of its own. Other responses, such as long ones, are read by an `H2Stream`.
 
-The server may send a response before one that is due earlier. What has come of it stays where it
-is, unless a window might be full of it: then it is read before its turn.
+The server may send a response before one that is due earlier. The part that has come stays where it
+is, unless a window might be full of it: then the response is read before its turn.
 
 A batch does not keep others from the connection: it opens a stream only if nobody has waited longer
 for that, once one of its own is open.
