@@ -137,8 +137,11 @@ def attempt(
         retry=Retry(5, budget=None),
         **({"dispatcher": Answering()} if port is None else {"trust_env": False}),
     )
-    with client:
-        for item in client.map(urls(port or 80, limit), ordered=ordered, errors="return"):
+    with (
+        client,
+        client.map(urls(port or 80, limit), ordered=ordered, errors="return") as results,
+    ):
+        for item in results:
             check(not ordered or item.index == count, f"{item.index} in place of {count}")
             if item.index % WRONG == WRONG - 1:
                 check(isinstance(item.error, InvalidRequest), f"{item}")
