@@ -189,7 +189,7 @@ class Sync:
         self._in_the_way, self._files_in_the_way = plan.in_the_way, plan.files_in_the_way
 
     def _co_planned(self) -> Co[SyncResult]:
-        """Tell all steps, and return their numbers; what has to be compared for that is."""
+        """Report all steps, and return their numbers; what has to be compared for that is."""
         self._plan_deletes(Kind.CLEAR)
         self._begin("compare", *self._steps.count(*TO_ASK))
         yield from self._co_all(self._steps.of(*TO_ASK), self._co_plan_file)

@@ -76,7 +76,7 @@ def co_is_same(
         part: bytes of a part at least, where this library has stored it.
 
     Returns:
-        None if only its bytes can tell.
+        None if only its bytes show that.
 
     """
     etag = of_etag(tag)

@@ -34,8 +34,8 @@ class Facts(NamedTuple):
         size: bytes.
         mtime_ns: time of the last change, in nanoseconds since 1970; None if that is unknown.
         tag: what the server calls this version; None for local files, and if it does not say.
-        digest: the SHA-256 of its bytes, or their SHA-1 or MD5, as its length tells; None if it is
-            unknown.
+        digest: the SHA-256 of its bytes, or their SHA-1 or MD5, which its length shows; None if
+            it is unknown.
 
     """
 
