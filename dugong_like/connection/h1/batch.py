@@ -216,7 +216,10 @@ class BatchReader:
         self._replies += taken
         self._bytes += left - (buffer.end - buffer.begin)
         left = buffer.end - buffer.begin
-        return left == 0 or left < size <= buffer.size  # a larger one is read past the buffer
+        if left == 0:
+            return True
+        # A larger one is read past the buffer; the limit for the head is not one for the body.
+        return left < size <= buffer.size and shared.head is None
 
 
 def is_usual(shared: SharedState, receiver: Receiver) -> bool:

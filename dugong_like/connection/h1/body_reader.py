@@ -22,9 +22,11 @@ from ...transport.zero_copy import AT_ONCE, BulkStream, CannotSplice, Pipe
 from ..exchange import HTTPResponse
 from ..files import NotTaken, Sink
 from ..states import BROKEN, CLOSED, OPEN, UPGRADED
+from ..time_out_messages import late_body
 from .exclusive import READING, wait_for_peek
 
 if TYPE_CHECKING:
+    from ...errors import ConnectionTimedOut
     from ...transport.timings import Timings
     from ...transport.upgraded.network_stream import NetworkStream
     from ..shared import SharedState
@@ -96,12 +98,13 @@ class BodyReader:
         """Return what was received of a complete body and not delivered; None if there is none."""
         return self._kept if self.known and self.body is None else None
 
-    def progress(self) -> str:
-        """Return how much of the body has arrived, for messages; empty if its length is unknown."""
+    def late(self, seconds: float | None) -> ConnectionTimedOut:
+        """Return the error of a body of which nothing more has come for *seconds*."""
         if self.body is not SIZED:
-            return ""
+            return late_body(seconds, 0, None)
         there = self._buffer.end - self._buffer.begin
-        return arrived(self._length - self._owed + min(there, self._owed), self._length)
+        have = self._length - self._owed + min(there, self._owed)
+        return late_body(seconds, have, self._length)
 
     def has_surplus(self) -> bool:
         """Return True if bytes have arrived behind the end of a body of known length.
@@ -511,11 +514,6 @@ class BodyReader:
             session.meter.restart()
         if session.observer is not None:
             session.observer.received_body(exchange, response, trailers)
-
-
-def arrived(count: int, length: int) -> str:
-    """Return, for messages, that *count* of *length* bytes of a body have arrived."""
-    return f"{count:,} of {length:,} bytes had"
 
 
 def hand_over(

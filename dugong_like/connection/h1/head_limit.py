@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ...transport.attempts import timed_out
+from ..time_out_messages import late_head
 
 if TYPE_CHECKING:
     from ...errors import ConnectionTimedOut
@@ -53,4 +53,4 @@ def left(exchange: Exchange, seconds: float) -> float:
 def no_head(exchange: Exchange, seconds: float) -> ConnectionTimedOut:
     """Return the error of this time limit."""
     exchange.head_until = None
-    return timed_out("no response head arrived", seconds, "head")
+    return late_head(seconds, phase="head")

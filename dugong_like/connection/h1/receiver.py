@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from ...errors import (
     DugongError,
+    InvalidResponse,
     ProtocolError,
     StateError,
 )
@@ -25,7 +26,7 @@ from ...http.arguments import as_writable, check_size
 from ...http.h1.body import ENDLESS, SIZED, UNKNOWN, UNTIL_CLOSE
 from ...http.h1.body_kinds import Kind
 from ...http.h1.chunked import ChunkedBody
-from ...http.h1.framing import ends_http, frame
+from ...http.h1.framing import ends_http, frame, whole_size
 from ...http.h1.response_head import Head
 from ...polling.contract import Co, PollNeeded, run
 from ...polling.fair_lock import NOT_BLOCKING
@@ -42,6 +43,7 @@ from ..exchange import Exchange, HTTPResponse
 from ..files import Sink
 from ..shared import PEERS
 from ..states import BROKEN, CLOSED
+from ..time_out_messages import NOTHING_ARRIVED, late_body, late_head
 from . import head_limit
 from .body_reader import BodyReader
 from .exclusive import FATAL, ORDERLY, READING, wait_for_peek
@@ -279,16 +281,24 @@ class Receiver:
 
     def silence(self) -> ConnectionTimedOut:
         """Return the error of a wait in which nothing has come for the time without progress."""
-        session = self._session
-        there = self.buffer.end - self.buffer.begin
-        what, progress = "nothing arrived", ""
+        session, buffer = self._session, self.buffer
         if self.bodies.body is not None:
-            what, progress = "nothing more of the body arrived", self.bodies.progress()
-        elif session.pending and there and self.early is None:
-            what, progress = "nothing more of the response head arrived", f"{there} bytes had"
-        elif session.pending:
-            what = "no response head arrived"
-        return timed_out(what, session.timeout, "read", progress)
+            return self.bodies.late(session.timeout)
+        if not session.pending:
+            return NOTHING_ARRIVED(session.timeout)
+        there = buffer.end - buffer.begin
+        if not there or self.early is not None:
+            return late_head(session.timeout)
+        exchange = session.pending[0]
+        try:  # a batch takes a head together with its body
+            head = self.heads.find_final(exchange.target, buffer.data, buffer.begin, buffer.end)
+        except InvalidResponse:
+            head = None
+        if head is None:
+            return late_head(session.timeout, there=there)
+        size = whole_size(exchange.method, head)
+        length = size - head.size if size >= 0 else None
+        return late_body(session.timeout, there - head.size, length)
 
     def gather(self, stream: Stream, wanted: int, deadline: float | None) -> PollNeeded:
         """Return a wait that ends when *wanted* bytes are there, or soon.

@@ -29,6 +29,7 @@ from ...transport.stream import Data, Part, Stream
 from ...transport.zero_copy import FileRange
 from ..exchange import Exchange
 from ..states import BROKEN, CLOSED, Retired
+from ..time_out_messages import written
 from .exclusive import ORDERLY, SENDING, Handed, wait_for_peek
 from .expect_continue import after_head, before_body
 from .reconnect import connect, takes_request
@@ -435,8 +436,7 @@ class Sender(Writer):
             return
         missing = "finish() was not called"
         if self._length is not None:
-            written = self._length - (self._remaining or 0)
-            missing = f"{written} of {self._length} bytes of the body written"
+            missing = written(self._length - (self._remaining or 0), self._length)
         error = StateError(f"the response waits for the rest of the request: {missing}")
         self.label(error)
         raise error

@@ -64,6 +64,7 @@ from ..cancelling import abort
 from ..exchange import HTTPResponse, Reply
 from ..shared import SharedState
 from ..states import BROKEN, NEW, OPEN, Retired, SessionState
+from ..time_out_messages import late_body
 from .exclusive import co_reading, look_if_free
 from .sending_states import READY
 
@@ -434,12 +435,8 @@ class Session:
         if begun.until is None:
             begun.until = now + timeout
         elif now >= begun.until:
-            from ...transport.attempts import timed_out  # noqa: PLC0415 - rare
-            from .body_reader import arrived  # noqa: PLC0415 - the same
-
             head = begun.head.size
-            progress = arrived(self.receiver.buffer.end - head, begun.size - head)
-            raise timed_out("nothing more of the body arrived", timeout, "read", progress)
+            raise late_body(timeout, self.receiver.buffer.end - head, begun.size - head)
         return stream.wanted_by_recv(begun.until).because("body")
 
     def take_replies(self, most: int) -> list[tuple[HTTPResponse, bytes]]:

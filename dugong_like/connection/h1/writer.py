@@ -25,6 +25,7 @@ from ...transport.attempts import SendLimit, co_attempts
 from ...transport.stream import Part, Stream, rest
 from ..exchange import Exchange
 from ..states import follow
+from ..time_out_messages import written
 from . import early_response
 from .receiver import Receiver
 from .sending_states import READY, SENDING, Sending, Sent
@@ -215,11 +216,10 @@ class Writer:
             return
         length = self._length
         if length is None:  # CRLF is behind the data of a chunk
-            owed, given, total = sum(map(len, unsent[-2:-1])), self._chunked, ""
+            owed, given = sum(map(len, unsent[-2:-1])), self._chunked
         else:
             owed, given = sum(map(len, unsent[-1:])), length - (self._remaining or 0)
-            total = f" of {length:,}"
-        exc.append(f"{max(given - owed, 0):,}{total} bytes of the body written")
+        exc.append(written(max(given - owed, 0), length))
 
     def _stopped(self, exc: BaseException, *, untouched: bool) -> None:
         """Note that sending has ended with *exc*; *untouched* if nothing had been sent.

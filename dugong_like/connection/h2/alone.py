@@ -151,7 +151,7 @@ class Alone(Waiter):
 
         """
         stream = self._as_any()
-        limit = stream.limit()
+        limit = stream.limit_of_all()
         if self._until is not None:
             limit.begin(self._until)
         try:

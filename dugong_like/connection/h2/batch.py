@@ -24,11 +24,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from ...errors import InvalidRequest
 from ..exchange import Reply
 from ..states import OPEN, Retired
+from ..time_out_messages import NO_STREAM
 from .options import EitherHead
 from .pump import ROOM, Limit, Waiter
 from .stream import H2Stream
 
 if TYPE_CHECKING:
+    from ...errors import ConnectionTimedOut
     from ...http.h1.response_head import Head
     from ...http.h2.stream import Stream
     from ...polling.contract import Co
@@ -102,7 +104,8 @@ class Batch:
             self._check_heads()
             if shared.state is not OPEN:
                 yield from opening.co_open()
-            yield from shared.pump.co(self._go_on, waiter, waiter, Limit(self._limits.timeout))
+            limit = Limit(self._limits.timeout, self._late)
+            yield from shared.pump.co(self._go_on, waiter, waiter, limit)
             done = True
         except BaseException as exc:
             self._complete_error(exc)
@@ -261,6 +264,12 @@ class Batch:
         self._shared.pump.unfollow(waiter, stream)
 
     # ---- errors
+
+    def _late(self, seconds: float) -> ConnectionTimedOut:
+        """Return the error of the first exchange without a response, which is late."""
+        if not self._opened:
+            return NO_STREAM(seconds)
+        return self._reader_of(self._opened[0]).late(seconds)
 
     def _complete_error(self, exc: BaseException) -> None:
         """Say in *exc* that it is about the first exchange without a response."""

@@ -40,9 +40,9 @@ from ...http.h2.frames import MAX_WINDOW
 from ...http.h2.options import H2Options
 from ...polling.numbers import check_int
 from ...polling.wake import Wake, co_checkpoint
-from ...transport.attempts import timed_out
 from ...transport.stream import rest
 from ..states import BROKEN, CLOSED
+from ..time_out_messages import NOTHING_ARRIVED
 from .lock import SectionLock
 
 if TYPE_CHECKING:
@@ -73,19 +73,17 @@ class Limit:
 
     Args:
         seconds: the limit, or None.
-        phase: its name in `Timeouts`.
-        what: the beginning of the message "… for 3 s".
+        late: returns the error of that many seconds without anything.
 
     """
 
-    __slots__ = ("_phase", "_seconds", "_until", "_what")
+    __slots__ = ("_late", "_seconds", "_until")
 
     def __init__(
-        self, seconds: float | None, phase: str = "read", what: str = "nothing arrived"
+        self, seconds: float | None, late: Callable[[float], ConnectionTimedOut] = NOTHING_ARRIVED
     ) -> None:
         self._seconds = seconds
-        self._phase = phase
-        self._what = what
+        self._late = late
         self._until: float | None = None
 
     def begin(self, until: float) -> None:
@@ -107,7 +105,7 @@ class Limit:
         if moved or self._until is None:
             self._until = now + seconds
         elif now >= self._until:
-            raise timed_out(self._what, seconds, self._phase)
+            raise self._late(seconds)
         return self._until
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from ...errors import StateError
 from ...polling.contract import run
-from ...transport.attempts import timed_out
 from ..states import Retired
+from ..time_out_messages import NOTHING_ARRIVED
 from .stream import H2Stream
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class Receiver:
 
     def nothing_arrived(self) -> ConnectionTimedOut:
         """See `ReceivingHalf.nothing_arrived`."""
-        return timed_out("nothing arrived", self._limits.timeout, "read")
+        return NOTHING_ARRIVED(self._limits.timeout)
 
 
 class Bodies:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, cast
 from ...errors import AnsweredEarly, ConnectionClosed, DugongError, StateError
 from ...http.request import BodyFollowing
 from ..states import NEW, OPEN, Retired
+from ..time_out_messages import NOT_SENT, written
 from .body_writer import BodyWriter
 from .pump import ROOM, Limit, Waiter
-from .stream import NOT_SENT, H2Stream
+from .stream import H2Stream
 
 if TYPE_CHECKING:
     from ...polling.contract import Co
@@ -91,8 +92,7 @@ class Sender(BodyWriter):
             return
         missing = "finish() was not called"
         if stream.length is not None:
-            written = stream.length - int(stream.owed or 0)
-            missing = f"{written} of {stream.length} bytes of the body written"
+            missing = written(stream.length - int(stream.owed or 0), stream.length)
         error = StateError(f"the response waits for the rest of the request: {missing}")
         raise self._shared.labelled(error, first)
 
@@ -209,7 +209,7 @@ class Sender(BodyWriter):
         if len(streams) == 1:
             yield from last.co_send(gathers=is_operation)
         else:
-            limit = Limit(self._limits.write_timeout, "write", NOT_SENT)
+            limit = Limit(self._limits.write_timeout, NOT_SENT)
             waiter = Waiter(None, ROOM)
             yield from self._shared.pump.co(Together(streams).send, waiter, waiter, limit)
         if observer is not None:

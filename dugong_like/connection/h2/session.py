@@ -19,6 +19,7 @@ from ..cancelling import abort
 from ..exchange import Exchange, HTTPResponse, Reply
 from ..states import NEW, OPEN, SessionState
 from ..time_limits import OwnLimits
+from ..time_out_messages import NO_ANSWER
 from .alone import Alone
 from .body_writer import BodyWriter
 from .opening import Opening
@@ -156,7 +157,7 @@ class Session:
             if source is None and self.shared.observer is None:
                 waiter = Waiter(None, ROOM)
                 response: Any = yield from self.shared.pump.co(
-                    stream.take_reply, waiter, waiter, stream.limit(), gathers=True
+                    stream.take_reply, waiter, waiter, stream.limit_of_all(), gathers=True
                 )
                 if response.status >= self.shared.config.whole_below:
                     if not complete:
@@ -169,6 +170,7 @@ class Session:
                 reply = yield from self._co_in_steps(stream, source, complete=complete)
             done = True
         except DugongError as exc:
+            stream.note_progress(exc)
             stream.complete_error(exc)
             raise
         finally:
@@ -336,7 +338,7 @@ class Session:
         began = time.monotonic()
         payload = pump.do(_ping, pump)
         waiter = Waiter(None, NEWS)
-        limit = Limit(self.limits.timeout, "read", "no answer to PING")
+        limit = Limit(self.limits.timeout, NO_ANSWER)
         yield from pump.co(self._is_answered, payload, waiter, limit)
         seconds = time.monotonic() - began
         if (observer := self.shared.observer) is not None:

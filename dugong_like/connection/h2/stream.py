@@ -36,11 +36,11 @@ from ...http.request import BodyFollowing
 from ...polling.contract import within
 from ...polling.timeouts import limited
 from ...polling.wake import Wake
-from ...transport.attempts import timed_out
 from ..exchange import HTTPResponse, Reply
 from ..files import NotTaken, Sink
 from ..shared import PEERS
 from ..states import Retired, SessionReplaced
+from ..time_out_messages import NOT_SENT, late_body, late_head, written
 from .options import EitherHead
 from .pump import ROOM, UNLIMITED, Limit, Waiter
 
@@ -61,7 +61,6 @@ MOST_SAVED: Final = 262144  # bytes written to a file at once
 # Bytes of a request body that wait to be sent, whatever the windows allow: the heads of other
 # requests wait behind them.
 MOST_QUEUED: Final = 262144
-NOT_SENT: Final = "nothing could be sent"
 
 
 class HeadLimit(Limit):
@@ -88,8 +87,41 @@ class HeadLimit(Limit):
             exchange.head_until = now + self._head
         elif now >= exchange.head_until:
             exchange.head_until = None
-            raise timed_out("no response head arrived", self._head, "head")
+            raise late_head(self._head, phase="head")
         return exchange.head_until
+
+
+class PhaseLimits(Limit):
+    """The limits of a whole exchange, one after the other: of sending, of the head, of the body.
+
+    Args:
+        stream: of the exchange.
+
+    """
+
+    __slots__ = ("_phase", "_present", "_stream")
+
+    def __init__(self, stream: H2Stream) -> None:
+        super().__init__(None)
+        self._stream = stream
+        self._phase: tuple[bool, bool] | None = None
+        self._present = UNLIMITED
+
+    def begin(self, until: float) -> None:
+        """See `Limit.begin`."""
+        self._of_phase().begin(until)
+
+    def deadline(self, *, moved: bool) -> float | None:
+        """Return until when to wait; see `Limit.deadline`."""
+        return self._of_phase().deadline(moved=moved)
+
+    def _of_phase(self) -> Limit:
+        stream = self._stream
+        phase = stream.is_unsent(), stream.response is None
+        if phase != self._phase:
+            self._phase = phase
+            self._present = stream.limit_of_sending() if phase[0] else stream.limit()
+        return self._present
 
 
 class H2Stream:
@@ -157,6 +189,18 @@ class H2Stream:
             elif isinstance(exc, TransportError):
                 exc.request_sent = stream.request_sent
         self._shared.label(exc, exchange)
+
+    def note_progress(self, exc: DugongError) -> None:
+        """Say in *exc*, which has ended sending, how much of the body is sent.
+
+        Not if it waits behind bytes of others, as nobody knows then.
+        """
+        output = self._pump.engine.output
+        rest, length = self._rest, self.length
+        if rest is None or length is None or not isinstance(exc, TransportError):
+            return
+        if output.queued == output.sent:
+            exc.append(written(length - int(self.owed or 0) - len(rest), length))
 
     def _check(self, stream: Stream) -> None:
         """Raise what has ended *stream*, if something has."""
@@ -391,7 +435,7 @@ class H2Stream:
         Until the operation begins nothing has happened, and if another one is sending it is
         refused.
         """
-        limit = Limit(self._limits.write_timeout, "write", NOT_SENT)
+        limit = self.limit_of_sending()
         wants = ROOM if self.stream is None else 0
         waiter = Waiter(None, wants)
         done = False
@@ -404,6 +448,9 @@ class H2Stream:
             done = True
         except (AnsweredEarly, Retired):
             done = True
+            raise
+        except TransportError as exc:
+            self.note_progress(exc)
             raise
         finally:
             if self._writing is waiter:
@@ -812,7 +859,35 @@ class H2Stream:
         if limits.head is not None and self.response is None:
             return HeadLimit(self.exchange, limits.head)
         seconds = limits.timeout
-        return UNLIMITED if seconds is None else Limit(seconds)
+        return UNLIMITED if seconds is None else Limit(seconds, self.late)
+
+    def limit_of_sending(self) -> Limit:
+        """Return the limit for sending."""
+        return Limit(self._limits.write_timeout, NOT_SENT)
+
+    def limit_of_all(self) -> Limit:
+        """Return the limit for an operation that sends the request and reads the response."""
+        limits = self._limits
+        seconds = limits.timeout
+        if limits.head is not None or limits.write_timeout != seconds:
+            return PhaseLimits(self)
+        return UNLIMITED if seconds is None else Limit(seconds, self._late_of_all)
+
+    def is_unsent(self) -> bool:
+        """Return True as long as such an operation sends."""
+        return not self.exchange.sent and self.response is None
+
+    def _late_of_all(self, seconds: float) -> ConnectionTimedOut:
+        return NOT_SENT(self._limits.write_timeout) if self.is_unsent() else self.late(seconds)
+
+    def late(self, seconds: float) -> ConnectionTimedOut:
+        """Return the error of *seconds* in which nothing has moved for `limit`."""
+        stream = self.stream
+        if stream is None or (response := self.response) is None:
+            return late_head(seconds)
+        length, missing = response.length, stream.missing
+        there = 0 if length is None or missing is None else length - missing
+        return late_body(seconds, there, None if missing is None else length)
 
     def _is_wanted(self) -> bool:
         return not (self.exchange.complete or self._cancelled)

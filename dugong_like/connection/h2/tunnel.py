@@ -22,7 +22,7 @@ from ...http.request import BodyFollowing
 from ...polling.combinators import Bundle, earlier
 from ...polling.progress_deadline import ProgressDeadline
 from ...polling.timeouts import limited
-from ...transport.attempts import timed_out
+from ..time_out_messages import NO_SETTINGS, NOT_SENT
 from .pump import NEWS, Limit, Waiter
 from .stream import H2Stream
 
@@ -63,7 +63,7 @@ def co_open(
 
     """
     shared, limits = session.shared, session.limits
-    news = Limit(limits.timeout, "read", "no SETTINGS arrived")
+    news = Limit(limits.timeout, NO_SETTINGS)
     takes = yield from shared.pump.co(_takes_connect, shared, Waiter(None, NEWS), news)
     if not takes:
         raise shared.labelled(InvalidRequest(NOT_ANNOUNCED), exchange)
@@ -200,7 +200,7 @@ class Tunnel:
             if self._send_limit is None:
                 self._send_limit = ProgressDeadline(self.timeout)
             elif self._send_limit.has_passed():
-                raise timed_out("nothing could be sent", self.timeout, "write")
+                raise NOT_SENT(self.timeout)
         return sent
 
     def _send(self, data: bytes | memoryview) -> int | None:

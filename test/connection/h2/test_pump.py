@@ -668,7 +668,7 @@ def test_time_without_anything_for_one_exchange(monkeypatch, conn, stream, waits
     now = 1009.0
     assert next(going[0]).deadline == 1010
     now = 1010.0
-    with pytest.raises(ConnectionTimedOut, match="nothing arrived for 10 s") as failure:
+    with pytest.raises(ConnectionTimedOut, match="no response head arrived for 10 s") as failure:
         next(going[0])
     assert failure.value.request_sent == "maybe"
     assert bodies_of(stream, going[1]) == [b"/b"]
