@@ -96,7 +96,7 @@ class MapResults:
             raise StateError("another call waits for the next result of this map()")
         self._is_driven = True
         try:
-            if schedule.has_result():
+            if schedule.has_result() and self._steps.is_over():
                 yield from co_checkpoint()
             while not (schedule.has_result() or schedule.is_over()):
                 need = schedule.advance()

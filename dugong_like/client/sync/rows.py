@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 TOGETHER: Final = 1000  # rows
@@ -39,12 +40,22 @@ class Rows:
         """Write what was added."""
         if not self._pending:
             return
-        self._database.execute("BEGIN")
-        try:
-            self._database.executemany(self._statement, self._pending)
-        finally:
-            self._pending.clear()
-            self._database.execute("COMMIT")
+        pending, self._pending = self._pending, []
+        with transaction(self._database):
+            self._database.executemany(self._statement, pending)
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """Store all that is changed in this context, or nothing if it fails."""
+    database.execute("BEGIN")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:  # some errors, such as of a full disk, have ended it
+            database.execute("ROLLBACK")
+        raise
 
 
 def paged(database: sqlite3.Connection, query: str, *values: object) -> Iterator[tuple[Any, ...]]:

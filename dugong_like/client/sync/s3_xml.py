@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 from xml.parsers import expat
-from xml.sax.saxutils import escape
 
 from ...errors import TransferError
 from ...http.redaction import quoted
@@ -29,7 +28,10 @@ MAX_DEPTH: Final = 16
 MAX_NAME: Final = 64  # characters of a name in a message
 OF_ROOT: Final = 2  # depth of the texts of the root, and of the records
 OF_RECORD: Final = 3  # depth of their texts
-LINES: Final = {"\r": "&#13;", "\n": "&#10;"}  # a parser takes CR for LF (XML 1.0 section 2.11)
+# What a text has instead of characters; a parser takes CR for LF (XML 1.0 section 2.11).
+ESCAPED: Final = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;", "\n": "&#10;"}
+)
 NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
@@ -145,7 +147,7 @@ def compose(
 
 
 def _elements(texts: Iterable[tuple[str, str]]) -> str:
-    return "".join(f"<{name}>{escape(text, LINES)}</{name}>" for name, text in texts)
+    return "".join(f"<{name}>{text.translate(ESCAPED)}</{name}>" for name, text in texts)
 
 
 def invalid(what: str) -> TransferError:

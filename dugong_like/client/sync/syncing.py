@@ -25,7 +25,6 @@ from .record import Record, usual_place
 from .remote import Build, Remote, Send, refusal
 from .results import SyncResult
 from .run import Sync
-from .s3 import S3Remote
 from .s3_service import S3Service, is_place, place_of
 from .webdav import WebDAVRemote
 
@@ -86,6 +85,8 @@ def co_sync(
 
     def co_run() -> Co[SyncResult]:
         if in_s3 is not None:
+            from .s3 import S3Remote  # noqa: PLC0415 - it is a third of what all of sync imports
+
             service = S3Service(in_s3.bucket, settings.s3_endpoint)
             remote: Remote = S3Remote(build, service, in_s3.prefix)
         elif url is None:
@@ -96,7 +97,7 @@ def co_sync(
         with Record(_record_place(settings, root, remote), is_own=is_own) as record:
             run = Sync(parts.co_send, parts.run_all, local, remote, record, settings, upload=upload)
             try:
-                return (yield from run.co_run())
+                return (yield from record.co_flushing(run.co_run()))
             except sqlite3.Error as exc:
                 raise TransferError(f"the record, or a listing, cannot be kept: {exc}") from exc
 

@@ -878,16 +878,15 @@ def test_it_may_be_closed_at_every_wait(ordered):
 
 
 def _after(results, steps):
-    """Resume *results* so many times; return True if all is done before."""
+    """Take so many results and waits of *results*; return True if all is done before."""
     while True:
         operation = results.co_next()
         try:
-            while True:
-                next(operation)
+            while steps > 0:
                 steps -= 1
-                if steps < 0:
-                    operation.close()
-                    return False
+                next(operation)
+            operation.close()
+            return False
         except StopIteration as end:
             if end.value is None:
                 return True
