@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Final, NoReturn, cast
 
-from ..errors import ConnectionClosed, InvalidRequest, StateError
+from ..errors import ConnectionClosed, GoneAway, InvalidRequest, StateError
 from ..http.header_validation import check_meaning
 from .connection import HTTPConnection
 from .h2.session import Session
@@ -72,7 +72,8 @@ class ConnectionView(HTTPConnection):
 
     _session: Session
 
-    def _renew(self, old: AnySession) -> NoReturn:  # noqa: ARG002 - it has one
+    def _renew(self, old: AnySession, error: GoneAway | None = None) -> NoReturn:
+        del old, error  # it has one session
         shared = self._session.shared
         closed: ConnectionClosed
         if (goaway := shared.pump.engine.goaway) is not None:

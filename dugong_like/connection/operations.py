@@ -66,6 +66,9 @@ Wait = Callable[[PollNeeded], Awaitable[None]]  # waits in a coroutine
 Run = Callable[[Co[Reply]], Awaitable[Reply]]  # runs an operation there
 MOST_KNOWN: Final = 128  # heads of requests to one origin that are remembered
 COUNTS: Final = range(2, 5)  # arguments of a request for `co_send_requests`
+# Connections in a row that a server may end without having processed a request. One that does so
+# with more of them would go on for ever, and fast.
+MOST_TURNED_AWAY: Final = 10
 
 
 class Operations:
@@ -86,7 +89,7 @@ class Operations:
 
     __slots__ = (
         *("_config", "_exchanges", "_expect100_timeout", "_heads", "_known_heads"),
-        *("_new_exchange", "_session", "_timeout"),
+        *("_new_exchange", "_session", "_timeout", "_turned_away"),
         *("content_md5", "renewals"),
     )
 
@@ -104,6 +107,7 @@ class Operations:
         self._expect100_timeout = config.expect100_timeout
         self.content_md5 = content_md5
         self.renewals = 0
+        self._turned_away = 0  # connections in a row that ended before they were of any use
         self._new_exchange = config.new_exchange
         self._exchanges = FairLock()  # of `exchange`: one after the other
         if session is not None:
@@ -120,11 +124,26 @@ class Operations:
 
     # ---- sessions
 
-    def _renew(self, old: Session) -> None:
-        """Have a new session take the place of *old*, which takes no further request."""
+    def _renew(self, old: Session, error: GoneAway | None = None) -> None:
+        """Have a new session take the place of *old*, which takes no further request.
+
+        Args:
+            old: as far as is known the present one.
+            error: the error of a request that it has not processed.
+
+        Raises:
+            DugongError: the server has ended too many in a row without having processed a request.
+                It is *error* if that is given. The next call begins to count again.
+
+        """
         with exclusive.changing:
             if self._session is not old:
                 return  # another thread did that
+            turned_away = old.shared.turned_away()
+            self._turned_away = 0 if turned_away is None else self._turned_away + 1
+            if turned_away is not None and self._turned_away > MOST_TURNED_AWAY:
+                self._turned_away = 0
+                raise old.shared.labelled(turned_away) if error is None else error
             stream = old.take_stream()
             new = self._next_session(old, stream)
             new.shared.timings = old.shared.timings
@@ -202,8 +221,8 @@ class Operations:
             return
         except Retired as exc:
             settle = exc.settle
-            self._renew(session)
         try:
+            self._renew(session)
             moved = again()
         finally:
             if settle is not None:
@@ -885,7 +904,7 @@ class Operations:
             except GoneAway as exc:
                 if exc.request_sent != "no":
                     raise
-                self._renew(alone.session)
+                self._renew(alone.session, exc)
                 exchange = self._new_exchange(exchange.method, exchange.target)
         while (session := self._session).concurrent:
             source = None
@@ -902,7 +921,7 @@ class Operations:
             except GoneAway as exc:  # between our look and our request
                 if exc.request_sent != "no" or source is not None:
                     raise
-                self._renew(session)
+                self._renew(session, exc)
                 exchange = self._new_exchange(exchange.method, exchange.target)
         if complete:
             replies: list[Reply] = []
@@ -1022,13 +1041,13 @@ class Operations:
             try:
                 yield from session.co_exchange_batch(batch, replies, gathers=gathers)
             except Retired:
-                pass
+                self._renew(session)
             except GoneAway as exc:  # between our look and our request
                 if exc.request_sent != "no":
                     raise
+                self._renew(session, exc)
             else:
                 return
-            self._renew(session)
             batch = [
                 (self._new_exchange(exchange.method, exchange.target), head, body)
                 for exchange, head, body in batch

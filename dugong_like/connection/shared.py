@@ -397,6 +397,10 @@ class SharedState(StreamInUse):
 
     # ---- closing, see cancelling.py
 
+    def turned_away(self) -> DugongError | None:
+        """Return a new error if the server has ended an HTTP/2 session and processed no request."""
+        return None
+
     def will_close(self) -> None:
         """Note that the session is being closed in order: no failure that follows is the reason."""
         self._closed_by_us = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from ...errors import ConnectionClosed, ProtocolNotNegotiated
+from ...errors import ConnectionClosed, DugongError, ProtocolNotNegotiated
 from ..shared import SharedState
 from ..states import Retired
 from .pump import Pump
@@ -83,6 +83,10 @@ class H2State(SharedState):
             raise ProtocolNotNegotiated(f"the server chose {what}, not h2 (ALPN)")
         self.other = stream
         raise Retired
+
+    def turned_away(self) -> DugongError | None:
+        """See `SharedState.turned_away`."""
+        return None if self._closed_by_us else self.pump.engine.turned_away()
 
     def will_close(self) -> None:
         """Tell the server that it ends, if that is possible at once."""

@@ -94,14 +94,17 @@ def co_open(
     return response, stream
 
 
-def _takes_connect(shared: H2State) -> int | None:
-    """Return whether the server takes an extended CONNECT; None before its SETTINGS; an attempt."""
+def _takes_connect(shared: H2State) -> bool | None:
+    """Return whether the server takes an extended CONNECT; None before its SETTINGS; an attempt.
+
+    Most servers do not name the setting, which is 0 then (RFC 8441 section 3).
+    """
     engine = shared.pump.engine
     if engine.remote_settings is None:
         if engine.ended is not None:
             raise copy.copy(engine.ended)
         return None
-    return engine.remote_settings.enable_connect_protocol
+    return engine.remote_settings.enable_connect_protocol == 1
 
 
 class Tunnel:

@@ -10,6 +10,7 @@ frames of the server mean (incoming.py, control_frames.py).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Sequence
 from typing import Final
 
@@ -33,7 +34,7 @@ from .incoming import Incoming
 from .options import H2Options, H2Settings
 from .output import Output
 from .settings_exchange import announce
-from .shared import Shared
+from .shared import Shared, new_goaway
 from .static_table import Field
 from .stream import CLOSED, REQUEST_ENDED, Stream
 from .violations import ErrorCode, Violation
@@ -82,6 +83,23 @@ class Engine:
     def goaway(self) -> GoneAway | None:
         """The last GOAWAY of the server: `last_id`, `code` and `debug`; None without one."""
         return self._shared.goaway
+
+    def turned_away(self) -> DugongError | None:
+        """Return an error for a request if the connection has ended without having processed one.
+
+        None if it goes on, or if the server may have processed a stream that was opened.
+        """
+        shared = self._shared
+        said = shared.goaway
+        if shared.next_id > 1 and (said is None or said.last_id):
+            return None
+        if said is not None:
+            return new_goaway(said.last_id, said.code, said.debug)
+        if shared.ended is None:
+            return None
+        error = copy.copy(shared.ended)
+        error.request_sent = "no"
+        return error
 
     @property
     def remote_settings(self) -> H2Settings | None:

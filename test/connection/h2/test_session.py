@@ -5,14 +5,16 @@ import threading
 from functools import partial
 
 import pytest
+from kit import h2_frames
 from kit.every_driver import DRIVERS, co_conversation
-from kit.h2_server import Answer, h2_server
+from kit.h2_server import Answer, RawConnection, h2_server
 from kit.h2_site import h2_site
 from kit.h2_streams import PeerStream, bodies_of
 from kit.streams import connection as scripted
 from kit.support import ScriptedServer, pattern
 
-from dugong_like import HTTPConnection, StateError, run
+from dugong_like import GoneAway, HTTPConnection, InvalidResponse, StateError, run
+from dugong_like.connection.operations import MOST_TURNED_AWAY
 from dugong_like.drivers import aio
 
 
@@ -105,6 +107,56 @@ def test_calls_of_the_connection_keep_the_order_of_requests():
             assert conn.read_response().length == size
             assert conn.readall() == pattern(size)
         assert conn.read() == b""
+
+
+# What a server says that takes no request, on each of its connections.
+TURNING_AWAY = {
+    "goaway after the request": (h2_frames.HEADERS, h2_frames.goaway(0)),
+    "goaway at once": (None, h2_frames.goaway(0)),
+    "goaway that allows requests, and its end": (None, h2_frames.goaway() + h2_frames.goaway(0)),
+    "no HTTP/2": (None, b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+}
+CALLS = {
+    "exchange": lambda conn: conn.co_exchange("GET", "/"),
+    "exchange with a body": lambda conn: conn.co_exchange("PUT", "/", None, b"x"),
+    "exchange_all": lambda conn: conn.co_exchange_all([("GET", "/"), ("GET", "/b")]),
+    "send_request": lambda conn: conn.co_send_request("GET", "/"),
+    "websocket": lambda conn: conn.co_websocket("/"),
+}
+
+
+@pytest.mark.parametrize("said", TURNING_AWAY)
+def test_server_that_turns_each_connection_away_ends_the_call(said):
+    """It was asked again without end, by thousands of connections a second."""
+    after, answer = TURNING_AWAY[said]
+
+    def script(sock):
+        raw = RawConnection(sock, (h2_frames.CONNECT_PROTOCOL, 1))
+        if after is not None:
+            raw.read_until(after)
+        raw.send(answer)
+        raw.read_to_end()
+
+    with ScriptedServer(script) as server:
+        for name, call in CALLS.items():
+            before = server.connections
+            with connection(server) as conn:
+                # Connected to before anything is sent, so the answer may be there in time.
+                with pytest.raises((GoneAway, InvalidResponse)) as info:
+                    run(conn.co_connect())
+                    run(call(conn))
+                    conn.read_response()
+            assert info.value.url.startswith(f"http://127.0.0.1:{server.port}"), name
+            assert server.connections - before <= MOST_TURNED_AWAY + 1, name
+        assert info.value.request_sent in {"no", "yes"}
+
+
+def test_connections_that_this_side_has_closed_do_not_count():
+    with h2_server() as server, connection(server) as conn:
+        for _ in range(MOST_TURNED_AWAY + 1):
+            conn.connect()
+            conn.disconnect()
+        assert conn.exchange("GET", "/").body == b"hello"
 
 
 def test_ping_and_settings():

@@ -17,6 +17,7 @@ from kit.h2_frames import (
     WINDOW_UPDATE,
     data,
     frame,
+    goaway,
     headers,
     parse_frames,
     rst_stream,
@@ -26,7 +27,7 @@ from kit.h2_server import Answer, Peer
 from kit.steps import Steps
 from kit.support import pattern
 
-from dugong_like import ConnectionClosed, ConnectionTimedOut, InvalidResponse, StateError
+from dugong_like import ConnectionClosed, ConnectionTimedOut, GoneAway, InvalidResponse, StateError
 from dugong_like.http.h2.engine import Engine
 from dugong_like.http.h2.frames import decode_settings
 from dugong_like.http.h2.options import H2Options, H2Settings
@@ -210,6 +211,27 @@ def test_reset_of_a_stream_that_has_ended_gives_its_bytes_back():
     assert engine.ended is None
     assert RST_STREAM not in {each.kind for each in frames}
     assert sum(each.code for each in frames if each.kind == WINDOW_UPDATE) > 16_000 * 20 - 70_000
+
+
+def test_connection_that_has_processed_no_request():
+    """Whether another connection is worth a try is counted by that."""
+
+    def of(said, **options):
+        engine = opened()[0] if options.get("opens") else started()
+        engine.receive(said)
+        error = engine.turned_away()
+        return None if error is None else (type(error), error.request_sent)
+
+    nothing = GoneAway, "no"
+    assert of(b"") is None
+    assert of(goaway(0)) == nothing
+    assert of(goaway()) == nothing  # it takes none from now on
+    assert of(goaway(0), opens=True) == nothing
+    assert of(goaway() + goaway(0), opens=True) == nothing
+    assert of(goaway(1), opens=True) is None
+    assert of(goaway(), opens=True) is None
+    assert of(b"HTTP/1.1 400 Bad Request\r\n\r\n") == (InvalidResponse, "no")
+    assert of(b"HTTP/1.1 400 Bad Request\r\n\r\n", opens=True) is None
 
 
 def test_goaway_of_this_side():
