@@ -7,6 +7,7 @@ import pickle
 import ssl
 
 import pytest
+from kit.cases import each_case
 
 import dugong_like
 from dugong_like import errors
@@ -31,7 +32,7 @@ RETRYABLE = {
 
 
 @pytest.mark.feature("A51", "B42", "B43", "B44", "B45", "B46", "B47")
-@pytest.mark.parametrize("kind", ALL)
+@each_case("kind", ALL)
 def test_every_exception_is_public_pickles_and_says_whether_to_retry(kind):
     assert getattr(dugong_like, kind.__name__) is kind
     assert kind.__doc__

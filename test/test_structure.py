@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from kit.cases import each_case
 from kit.support import ROOT
 
 PACKAGE = ROOT / "dugong_like"
@@ -248,7 +249,7 @@ def part_of(module):
     return [*module.split("."), "__init__"][1]
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
+@each_case("file", FILES)
 def test_imports_point_downwards_only(file):
     part = file.relative_to(PACKAGE).with_suffix("").parts[0]
     assert part in MAY_IMPORT, f"say in MAY_IMPORT what {part} may import"
@@ -283,7 +284,7 @@ def test_there_are_no_circles_between_files():
         pytest.fail(" -> ".join(exc.args[1]))
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
+@each_case("file", FILES)
 def test_sockets_tls_and_loops_stay_where_they_belong(file):
     top = {module.split(".")[0] for module in imports(file)}
     for module, places in RESERVED.items():
@@ -295,7 +296,7 @@ def test_sockets_tls_and_loops_stay_where_they_belong(file):
         assert not top & unwanted
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
+@each_case("file", FILES)
 def test_no_private_name_is_used_from_outside(file):
     tree = tree_of(file)
     own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
@@ -316,7 +317,7 @@ QUOTING = {ord("r"), ord("a")}  # conversions in an f-string
 NO_INPUT = {"exc", "op", "self", "shown", "__name__", "name"}  # of the library, or masked
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
+@each_case("file", FILES)
 def test_messages_quote_input_by_way_of_redaction_only(file):
     """Input may have secrets. Not `polling` and `drivers`, which see no URLs and no fields."""
     if name_of(file).split("/")[0] in {"polling", "drivers"}:
@@ -334,7 +335,7 @@ def test_messages_quote_input_by_way_of_redaction_only(file):
             )
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
+@each_case("file", FILES)
 def test_each_file_has_a_test_file_of_its_name(file):
     mirror = mirror_of(file).relative_to(ROOT)
     if file.name == "__init__.py":

@@ -6,6 +6,7 @@ Not here: the arguments of single operations (test_messages.py), and numbers (te
 import gc
 
 import pytest
+from kit.cases import each_case
 
 from dugong_like import (
     BasicAuth,
@@ -46,8 +47,8 @@ def refuse(make, name):
     assert len(str(failure.value)) < 300
 
 
-@pytest.mark.parametrize("value", ["x", [1], {}, 1j, True, -1, float("nan"), HUGE], ids=str_of)
-@pytest.mark.parametrize("name", LIMITS)
+@each_case("value", ["x", [1], {}, 1j, True, -1, float("nan"), HUGE])
+@each_case("name", LIMITS)
 def test_limits_of_a_connection_are_named(name, value):
     refuse(lambda: HTTPConnection("h.test", **{name: value}), name)
 

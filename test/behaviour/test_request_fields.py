@@ -10,6 +10,7 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
+from kit.cases import each_case
 from kit.streams import finish
 from kit.ways import WAYS
 
@@ -103,8 +104,8 @@ def test_all_pairs_are_sent_in_their_order(how):
 
 @pytest.mark.feature("B8")
 @pytest.mark.reliability(47)
-@pytest.mark.parametrize("how", SENDING)
-@pytest.mark.parametrize("name", ["Host", "Authorization", "Content-Type", "Range"])
+@each_case("how", SENDING)
+@each_case("name", ["Host", "Authorization", "Content-Type", "Range"])
 def test_what_may_be_there_once_is_refused_twice(how, name):
     for fields in ([(name, "a"), (name.lower(), "b")], {name: "a", name.upper(): "b"}):
         transport = ScriptedTransport([ANSWER])
@@ -248,8 +249,8 @@ def co_nothings(conn):
 
 
 @pytest.mark.reliability(51)
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", COMPLETE)
+@each_case("way", WAYS)
+@each_case("kind", COMPLETE)
 def test_an_empty_write_to_a_complete_body_does_nothing(way, kind):
     body, pieces = COMPLETE[kind]
     transport = ScriptedTransport([ANSWER, None, ANSWER])

@@ -7,6 +7,7 @@ import sys
 import traceback
 
 import pytest
+from kit.cases import each_case
 from kit.support import ROOT
 
 from dugong_like import (
@@ -152,13 +153,12 @@ SENDING = {
 }
 
 
-@pytest.mark.parametrize("way", SENDING)
-@pytest.mark.parametrize(
-    "request_", [*REQUESTS, *(("GET", "/", fields) for fields in FIELDS)], ids=str
-)
-@pytest.mark.parametrize("observed", ["log", "trace"])
+@each_case("way", SENDING)
+@each_case("request_", [*REQUESTS, *(("GET", "/", fields) for fields in FIELDS)])
+@each_case("observed", ["log", "trace"])
 def test_requests_that_cannot_be_sent(caplog, way, request_, observed):
     caplog.set_level(logging.DEBUG)
+    caplog.clear()
     events = []
     trace = None if observed == "log" else lambda *event: events.append(event)
     conn, stream = scripted(trace=trace)
@@ -209,7 +209,7 @@ MAKING = {
 FILES = {"authorities", "certificate", "key"}  # their paths are shown, whatever they are like
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("making", "text"),
     [(making, text) for making in MAKING for text in WRONG if making not in FILES or text == KEY],
 )
@@ -224,10 +224,11 @@ def test_urls_with_credentials(text):
     assert SECRET not in repr(Proxy(f"http://{PAIR}@h"))
 
 
-@pytest.mark.parametrize("whole", [True, False], ids=["at once", "byte by byte"])
-@pytest.mark.parametrize("response", RESPONSES)
+@each_case("whole", [True, False])
+@each_case("response", RESPONSES)
 def test_responses_that_break_the_grammar(caplog, response, whole):
     caplog.set_level(logging.DEBUG)
+    caplog.clear()
     data = response.encode()
     events = []
     incoming = [data] if whole else [data[i : i + 1] for i in range(len(data))]

@@ -11,6 +11,7 @@ import os
 import time
 
 import pytest
+from kit.cases import each_case
 from kit.frames import MemoryBytes
 
 import dugong_like
@@ -229,7 +230,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "parameter"), CASES)
+@each_case(("name", "parameter"), CASES)
 def test_a_wrong_type_is_refused_by_its_name(name, parameter):
     call, right = CALLS[name]
     made = {key: value() if callable(value) else value for key, value in right.items()}
@@ -251,7 +252,7 @@ def test_everything_is_tried():
     assert exported == {name for name in CALLS if "." not in name}.union(*NOT_TRIED.values())
 
 
-@pytest.mark.parametrize("name", CALLS)
+@each_case("name", CALLS)
 def test_the_right_types_are_taken(name):
     call, right = CALLS[name]
     call(**{key: value() if callable(value) else value for key, value in right.items()})

@@ -1,9 +1,10 @@
 import pytest
+from kit.cases import each_case
 
 from dugong_like.cli.escaping import HarmlessText, harmless, one_line
 
 
-@pytest.mark.parametrize("code", [*range(9), *range(11, 32), 0x7F, *range(0x80, 0xA0)])
+@each_case("code", [*range(9), *range(11, 32), 0x7F, *range(0x80, 0xA0)])
 def test_control_characters_are_shown_as_escapes(code):
     assert harmless(f"a{chr(code)}b") == f"a\\x{code:02x}b"
 

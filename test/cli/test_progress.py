@@ -6,6 +6,7 @@ import re
 import sys
 
 import pytest
+from kit.cases import each_case
 
 from dugong_like.cli import progress
 from dugong_like.cli.progress import GREEN, Bar, Bars, amount, columns, layout
@@ -58,9 +59,9 @@ NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize("width", [1, 3, 10, 20, 39, 40, 60, 80, 200])
-@pytest.mark.parametrize("title", TITLES)
-@pytest.mark.parametrize("numbers", NUMBERS)
+@each_case("width", [1, 3, 10, 20, 39, 40, 60, 80, 200])
+@each_case("title", TITLES)
+@each_case("numbers", NUMBERS)
 def test_a_line_is_never_wider_than_the_terminal(width, title, numbers):
     line = layout(title, *numbers, width)
 

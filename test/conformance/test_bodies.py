@@ -5,6 +5,7 @@ import tracemalloc
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from kit.cases import each_case
 from kit.conversations import OF_MUCH, Player, StarvedError
 from kit.support import examples
 
@@ -24,15 +25,12 @@ def length(value):
 
 
 @pytest.mark.reliability(12)
-@pytest.mark.parametrize(
-    "value",
-    [
+@each_case("value", [
         b"", b" ", b"+5", b"-5", b"-0", b"5.0", b"5e0", b"0x5", b"5_0", b"5 0", b"5\t", b"a", b"5a",
         b"\xd9\xa5", b"\xb2", b"\xef\xbc\x95", b"5;", b'"5"', b"(5)", b"\xa05", b"5\x85", b"1,",
         b",5",
         b"five", b"NaN", b"inf", b"0b1", b"0o5", b"5L", b"5\xa0", b"--5", b"++5", b"\x00",
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_line_12_lengths_that_are_none(play, value):
     if value == b"5\t":
         assert play(length(value) + b"hello").body == b"hello"  # white space around a value
@@ -107,18 +105,15 @@ def test_line_16_chunked(play, value):
 
 
 @pytest.mark.reliability(16)
-@pytest.mark.parametrize(
-    "lines",
-    [
+@each_case("lines", [
         [b"gzip"], [b"gzip, chunked"], [b"identity"], [b"xchunked"], [b"chunkedx"],
         [b"chunked;q=1"],
         [b'"chunked"'], [b"chunked\xa0"], [b"\xa0chunked"], [b"chun ked"], [b"chunked x"],
         [b"identity, chunked"], [b"gzip", b"chunked"], [b"\xe2\x84\xaahunked"], [b"chunKed\x85"],
         [b"chunked, gzip"], [b"chunked", b"gzip"], [b"chunked, chunked"], [b"chunked", b"chunked"],
         [b""], [b","], [b"chunked, identity"],
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("before", [b"", b"Content-Length: 5\r\n"])
+    ])  # fmt: skip
+@each_case("before", [b"", b"Content-Length: 5\r\n"])
 def test_line_16_other_codings_never_mean_content_length(play, lines, before):
     fields = before + b"".join(b"Transfer-Encoding: " + line + b"\r\n" for line in lines)
     outcome = play(OK + fields + b"\r\nhello")
@@ -135,9 +130,7 @@ def test_line_17_transfer_encoding_in_http_1_0(play):
 
 
 @pytest.mark.reliability(18, 20, 31)
-@pytest.mark.parametrize(
-    "line",
-    [
+@each_case("line", [
         b"", b" ", b" 5", b"\t5", b"+5", b"-5", b"-0", b"0x5", b"5_", b"5h", b"g", b"5 ", b"5\t",
         b"5 5",
         b"5\x00", b"\xb2", b"5\xb2", b"\xd9\xa5", b"5.0", b"5,", b"5:", b"5=a", b"1" * 17,
@@ -145,8 +138,7 @@ def test_line_17_transfer_encoding_in_http_1_0(play):
         b"10000000000000005", b"5\n", b"5\r", b"5;a\n", b"5;a\rb", b"5;\r", b"5;a\0", b"5;a\x0bb",
         b"5;\x7f",
         b'5;a="b\nc"', b'5;a="b\rc"', b"5;a\x1e", b"\x0b5", b"5\x0c", b"5\x85", b"\xa05", b"\r\n5",
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_lines_18_and_20_chunk_sizes_that_are_none(play, line):
     outcome = play.refuses(CHUNKED + b"3\r\nabc\r\n" + line + b"\r\nhello\r\n0\r\n\r\n")
     assert outcome.body == b"abc"

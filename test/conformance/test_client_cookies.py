@@ -6,6 +6,7 @@ Sections are those of RFC 6265bis. Names lead to one server; only URLs tell them
 import time
 
 import pytest
+from kit.cases import each_case
 from kit.sites import DRIVERS, Site, answer_of, ask, client
 
 from dugong_like import Cookies, InvalidRequest
@@ -134,7 +135,7 @@ LINES = {
 
 
 @pytest.mark.reliability(63)
-@pytest.mark.parametrize("line", LINES, ids=lambda text: text[:40])
+@each_case("line", LINES)
 def test_one_line(line):
     assert sent_after([line], SAME) == LINES[line]
 
@@ -218,7 +219,7 @@ HOSTS = {
 
 
 @pytest.mark.reliability(63)
-@pytest.mark.parametrize("case", HOSTS, ids="|".join)
+@each_case("case", HOSTS)
 def test_who_gets_a_cookie(case):
     here, attribute, there = case
     got = sent_after([f"a=b; {attribute}"], there, here=here)

@@ -10,6 +10,7 @@ import time
 import zlib
 
 import pytest
+from kit.cases import each_case
 from kit.sites import DRIVERS, Site, answer_of, ask, client
 
 from dugong_like import BodyTooLarge, DecodingError
@@ -136,8 +137,8 @@ async def _read_async(asking, url):
 
 @pytest.mark.feature("D27")
 @pytest.mark.reliability(69)
-@pytest.mark.parametrize("framing", ["length", "bytewise chunks"])
-@pytest.mark.parametrize("name", CASES)
+@each_case("framing", ["length", "bytewise chunks"])
+@each_case("name", CASES)
 def test_verdicts(name, framing):
     """The same in all ways of reading, and the connection stays usable."""
     field, body, expected = CASES[name]

@@ -5,6 +5,7 @@ gets are compared, as they are what counts.
 """
 
 import pytest
+from kit.cases import each_case
 from kit.sites import Site, answer_of, ask
 
 from dugong_like import URL, Client, InvalidRequest, MockDispatcher
@@ -69,7 +70,7 @@ GOOD = {
 
 
 @pytest.mark.reliability(47, 50, 53)
-@pytest.mark.parametrize("url", GOOD, ids=lambda text: text[:40])
+@each_case("url", GOOD)
 def test_what_is_asked_for(url):
     result = asked(url)
     if GOOD[url] is None:
@@ -167,7 +168,7 @@ BAD = {
 
 
 @pytest.mark.reliability(47, 50, 53)
-@pytest.mark.parametrize("url", [url for url in BAD if BAD[url] is not None])
+@each_case("url", [url for url in BAD if BAD[url] is not None])
 def test_what_is_refused(url):
     """Before anything is sent; and where it is clear, the message says what to write."""
     [error] = ask("blocking", {}, ("GET", url))

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from kit.cases import each_case
 from kit.conversations import OF_MUCH, Player
 
 from dugong_like.http.h1.limits import MAX_FIELDS, MAX_HEADER_SIZE, MAX_INFORMATIONAL, MAX_LINE_SIZE
@@ -21,9 +22,7 @@ def with_field(line):
 
 
 @pytest.mark.reliability(1, 31)
-@pytest.mark.parametrize(
-    "start",
-    [
+@each_case("start", [
         b"HTTP/0.9 200 OK", b"HTTP/2.0 200 OK", b"HTTP/2 200 OK", b"HTTP/3 200", b"HTTP/1 200 OK",
         b"HTTP/1. 200 OK", b"HTTP/.1 200 OK", b"HTTP/1.10 200 OK", b"HTTP/11 200 OK",
         b"HTTP/01.1 200 OK", b"HTTP/1.01 200 OK", b"HTTP/+1.1 200 OK", b"HTTP/1.x 200 OK",
@@ -35,8 +34,7 @@ def with_field(line):
         b"HTTP/1.1 \xd9\xa2\xd9\xa0\xd9\xa0 OK", b"HTTP/1.1 200OK", b"HTTP/1.1 200\tOK",
         b"HTTP/1.1 OK 200", b"HTTP/1.1", b"HTTP/1.1 ", b"HTTP/1.1 200.1 OK", b"HTTP/1.1 2_0 OK",
         b"\xef\xbb\xbfHTTP/1.1 200 OK", b"\0HTTP/1.1 200 OK", b"", b"\r\nHTTP/1.1 200 OK",
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_line_01_status_lines_that_are_none(play, start):
     play.refuses(start + b"\r\n" + EMPTY)
 
@@ -70,10 +68,8 @@ def test_line_02_other_codes_are_final(play, status):
 
 
 @pytest.mark.reliability(3, 4, 5, 31)
-@pytest.mark.parametrize(
-    "place", ["reason", "name", "value", "after name", "line end", "empty line"]
-)
-@pytest.mark.parametrize("code", [b"\r", b"\n", b"\0", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e"])
+@each_case("place", ["reason", "name", "value", "after name", "line end", "empty line"])
+@each_case("code", [b"\r", b"\n", b"\0", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e"])
 def test_lines_03_to_05_control_characters(play, place, code):
     play.refuses(
         {
@@ -117,8 +113,8 @@ NO_NAMES = [
 
 
 @pytest.mark.reliability(6, 7)
-@pytest.mark.parametrize("line", NO_NAMES)
-@pytest.mark.parametrize("before", [b"", b"X: y\r\n"])
+@each_case("line", NO_NAMES)
+@each_case("before", [b"", b"X: y\r\n"])
 def test_lines_06_and_07_bad_names_hide_nothing(play, line, before):
     wire = OK + before + line + b"\r\nContent-Length: 5\r\n\r\nhello"
     if before and line[:1] in {b" ", b"\t"}:  # it is a fold then
@@ -225,11 +221,11 @@ def test_line_28_time_in_proportion(play):
 
 
 @pytest.mark.reliability(23)
-@pytest.mark.parametrize("fields", [
+@each_case("fields", [
     b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"", b"Connection: keep-alive\r\n",
     b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", b"Transfer-Encoding: gzip\r\n",
 ])  # fmt: skip
-@pytest.mark.parametrize(("method", "status"), [
+@each_case(("method", "status"), [
     ("HEAD", 200), ("HEAD", 404), ("GET", 204), ("GET", 304), ("POST", 204), ("HEAD", 206),
 ])  # fmt: skip
 def test_line_23_no_body(play, fields, method, status):

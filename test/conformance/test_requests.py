@@ -3,6 +3,7 @@
 import enum
 
 import pytest
+from kit.cases import each_case
 from kit.streams import ScriptedStream, connection, finish
 
 from dugong_like import (
@@ -39,9 +40,9 @@ def attempt(monkeypatch):
 
 
 @pytest.mark.reliability(47, 48)
-@pytest.mark.parametrize("text", [*BREAKS, *BLANKS])
-@pytest.mark.parametrize("form", ["{}", "{}x", "x{}", "x{}y"])
-@pytest.mark.parametrize("place", ["method", "path", "query", "name", "host"])
+@each_case("text", [*BREAKS, *BLANKS])
+@each_case("form", ["{}", "{}x", "x{}", "x{}y"])
+@each_case("place", ["method", "path", "query", "name", "host"])
 def test_lines_47_and_48_nothing_gets_into_a_request(attempt, text, form, place):
     text = form.format(text)
     match place:
@@ -58,11 +59,9 @@ def test_lines_47_and_48_nothing_gets_into_a_request(attempt, text, form, place)
 
 
 @pytest.mark.reliability(47, 48)
-@pytest.mark.parametrize("text", sorted(set(BREAKS) - {"\x85\u2028"} | {"\x85\n"}))
-@pytest.mark.parametrize("form", ["{}", "{}x", "x{}", "x{}y"])
-@pytest.mark.parametrize(
-    "name", ["X", "Cookie", "Connection", "Accept-Encoding", "Expect", "Upgrade"]
-)
+@each_case("text", sorted(set(BREAKS) - {"\x85\u2028"} | {"\x85\n"}))
+@each_case("form", ["{}", "{}x", "x{}", "x{}y"])
+@each_case("name", ["X", "Cookie", "Connection", "Accept-Encoding", "Expect", "Upgrade"])
 def test_lines_47_and_48_nothing_gets_into_a_value(attempt, text, form, name):
     attempt(headers={name: form.format(text)})
     attempt("PUT", headers=[("A", "b"), (name, form.format(text))], body=b"body")
@@ -77,10 +76,10 @@ def test_line_47_names_are_tokens(attempt, name):
 
 
 @pytest.mark.reliability(47, 48)
-@pytest.mark.parametrize(
+@each_case(
     "text", [*BREAKS[:11], " ", "\t", "/", "@", "?", "#", "\\", ":80", "[", "]", "%00", "\u2100"]
 )
-@pytest.mark.parametrize("form", ["{}", "example.org{}", "{}example.org", "exa{}mple.org"])
+@each_case("form", ["{}", "example.org{}", "{}example.org", "exa{}mple.org"])
 def test_line_47_host_names(text, form):
     for make in (
         HTTPConnection,
@@ -103,21 +102,17 @@ def test_line_47_proxies(url):
 
 
 @pytest.mark.reliability(49)
-@pytest.mark.parametrize(
-    "name", ["Content-Length", "content-length", "TRANSFER-ENCODING", "Transfer-encoding"]
-)
-@pytest.mark.parametrize("value", ["0", "5", "chunked", "identity", "gzip, chunked", ""])
-@pytest.mark.parametrize("body", [None, b"hello", BodyFollowing(5), BodyFollowing()])
+@each_case("name", ["Content-Length", "content-length", "TRANSFER-ENCODING", "Transfer-encoding"])
+@each_case("value", ["0", "5", "chunked", "identity", "gzip, chunked", ""])
+@each_case("body", [None, b"hello", BodyFollowing(5), BodyFollowing()])
 def test_line_49_framing_is_the_library_s(attempt, name, value, body):
     attempt("POST", headers={name: value}, body=body)
     attempt("POST", headers=[("A", "b"), (name, value)], body=body)
 
 
 @pytest.mark.reliability(49)
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS"])
-@pytest.mark.parametrize(
-    "body", [None, b"", b"hello", BodyFollowing(0), BodyFollowing(5), BodyFollowing()]
-)
+@each_case("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS"])
+@each_case("body", [None, b"", b"hello", BodyFollowing(0), BodyFollowing(5), BodyFollowing()])
 def test_line_49_one_framing_for_each_request(monkeypatch, method, body):
     stream = ScriptedStream()
     conn = connection(monkeypatch, stream)

@@ -1,6 +1,7 @@
 """The machine of a session: every pair of state and event is either in the table or refused."""
 
 import pytest
+from kit.cases import each_case
 
 from dugong_like import StateError
 from dugong_like.connection.states import SESSION, SessionEvent, SessionState, follow
@@ -8,7 +9,7 @@ from dugong_like.connection.states import SESSION, SessionEvent, SessionState, f
 PAIRS = [(state, event) for state in SessionState for event in SessionEvent]
 
 
-@pytest.mark.parametrize(("state", "event"), PAIRS)
+@each_case(("state", "event"), PAIRS)
 def test_every_pair(state, event):
     if (state, event) in SESSION:
         assert follow(SESSION, state, event) is SESSION[state, event]

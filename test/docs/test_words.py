@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit.cases import each_case
 from kit.support import ROOT
 
 PACKAGE = ROOT / "dugong_like"
@@ -59,12 +60,12 @@ def offences(text: str) -> list[str]:
     return [" ".join(match[0].split()) for match in FORBIDDEN.finditer(text)]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@each_case("path", SOURCES)
 def test_docstrings_and_comments(path: Path) -> None:
     assert [offence for text in texts(path.read_text()) for offence in offences(text)] == []
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+@each_case("path", PAGES)
 def test_documents(path: Path) -> None:
     assert offences(path.read_text()) == []
 
@@ -93,7 +94,7 @@ def test_comments_of_several_lines_are_one_text() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", [*PACKAGE.rglob("*.py"), *PAGES], ids=lambda path: path.name)
+@each_case("path", [*PACKAGE.rglob("*.py"), *PAGES])
 def test_files_that_are_named_exist(path: Path) -> None:
     source = path.read_text()
     shown = texts(source) if path.suffix == ".py" else [source]

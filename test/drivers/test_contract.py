@@ -15,6 +15,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
+from kit.cases import each_case
 from kit.support import little_work, wait_until
 
 from dugong_like import POLLIN, POLLOUT, PollNeeded, StateError, Wake, run, stall
@@ -1414,7 +1415,7 @@ NO_OPERATIONS = {
 }
 
 
-@pytest.mark.parametrize("kind", NO_OPERATIONS)
+@each_case("kind", NO_OPERATIONS)
 def test_what_is_no_operation_is_refused_in_words_that_help(driver, kind):
     with pytest.raises(TypeError) as caught:
         driver.run(NO_OPERATIONS[kind]())
@@ -1446,8 +1447,8 @@ def test_what_behaves_like_a_generator_is_an_operation(driver):
 NO_NEEDS = [5, None, "x", (0, POLLIN), [0, POLLIN], object(), PollNeeded]
 
 
-@pytest.mark.parametrize("needs", NO_NEEDS, ids=lambda needs: type(needs).__name__)
-@pytest.mark.parametrize("waits", [0, 1, 2])
+@each_case("needs", NO_NEEDS)
+@each_case("waits", [0, 1, 2])
 def test_a_generator_of_something_else_is_refused_in_words_that_help(driver, pair, needs, waits):
     closed = []
 
@@ -1467,8 +1468,8 @@ def test_a_generator_of_something_else_is_refused_in_words_that_help(driver, pai
     assert closed == [True]
 
 
-@pytest.mark.parametrize("kind", [AttributeError, TypeError, ValueError])
-@pytest.mark.parametrize("waits", [0, 1, 2])
+@each_case("kind", [AttributeError, TypeError, ValueError])
+@each_case("waits", [0, 1, 2])
 def test_like_errors_of_an_operation_itself_are_its_own(driver, pair, kind, waits):
     def op():
         for _ in range(waits):

@@ -7,6 +7,7 @@ import tracemalloc
 import zlib
 
 import pytest
+from kit.cases import each_case
 
 from contrib.bench.coded_bodies import OTHER, TEXT, ZEROS, all_cases
 from dugong_like.errors import BodyTooLarge, DecodingError, ProtocolError, StateError
@@ -88,8 +89,8 @@ def taken_slowly(case):
     return b"".join(found)
 
 
-@pytest.mark.parametrize("way", [whole, by_bytes, at_random, taken_slowly])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.codings}: {case.name}")
+@each_case("way", [whole, by_bytes, at_random, taken_slowly])
+@each_case("case", CASES)
 def test_content_does_not_depend_on_where_the_network_cuts(case, way):
     if case.content is None:
         with pytest.raises(DecodingError) as caught:

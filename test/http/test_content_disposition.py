@@ -1,6 +1,7 @@
 """Names of files that servers send, and what is safe of them."""
 
 import pytest
+from kit.cases import each_case
 
 from dugong_like.http.content_disposition import MAX_NAME, filename_in, safe_filename
 
@@ -38,9 +39,7 @@ def test_names_in_fields(value, name):
     assert filename_in(value) == name
 
 
-@pytest.mark.parametrize(
-    ("name", "safe"),
-    [
+@each_case(("name", "safe"), [
         ("a.txt", "a.txt"), ("ä €.txt", "ä €.txt"), ("a b (1).tar.gz", "a b (1).tar.gz"),
         ("/etc/passwd", "passwd"), ("../../a", "a"), ("..\\..\\a", "a"), ("C:\\x\\y.txt", "y.txt"),
         ("C:y.txt", "C_y.txt"), ("a/b\\c", "c"), ("a/", None), ("", None), (".", None),
@@ -50,8 +49,7 @@ def test_names_in_fields(value, name):
         ('a<b>c:d"e|f?g*h', "a_b_c_d_e_f_g_h"), ("con", "_con"), ("NUL.txt", "_NUL.txt"),
         ("com1", "_com1"), ("COM\u00b9.a.b", "_COM\u00b9.a.b"), ("nul .txt", "_nul .txt"),
         ("console", "console"), ("com10", "com10"), ("\u2028", None),
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_safe_names(name, safe):
     assert safe_filename(name) == safe
     if safe is not None:

@@ -9,6 +9,7 @@ import functools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.cases import each_case
 
 from dugong_like import Cookie, Cookies, InvalidRequest
 from dugong_like.http.cookie import (
@@ -443,7 +444,7 @@ def from_package():
 
 @pytest.mark.reliability(63)
 @pytest.mark.parametrize("suffixes", ["built-in", "package"])
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row[0]}|{row[2][-1][:40]!a}")
+@each_case("row", TABLE)
 def test_table(row, suffixes):
     _, where, lines, to, sent = row
     jar = Cookies(is_public_suffix=from_package() if suffixes == "package" else built_in)

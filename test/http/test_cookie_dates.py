@@ -2,9 +2,9 @@
 
 import datetime
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.cases import each_case
 
 from dugong_like.http.cookie_dates import parse_cookie_date
 
@@ -64,14 +64,14 @@ NO_DATES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", DATES)
+@each_case("text", DATES)
 def test_dates(text):
     wanted = datetime.datetime(*DATES[text], tzinfo=datetime.UTC)
 
     assert parse_cookie_date(text) == wanted.timestamp()
 
 
-@pytest.mark.parametrize("text", NO_DATES)
+@each_case("text", NO_DATES)
 def test_what_is_no_date(text):
     assert parse_cookie_date(text) is None
 

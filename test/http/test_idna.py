@@ -8,6 +8,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.cases import each_case
 
 from dugong_like import URL, HTTPConnection, InvalidRequest
 from dugong_like.http.hosts import check_hostname
@@ -66,7 +67,7 @@ def test_names(name, expected, needs_package):
     assert ascii_by(by_codec, name) == (None if needs_package else expected)
 
 
-@pytest.mark.parametrize("name", [name for name, _, _ in NAMES if name not in SYMBOLS])
+@each_case("name", [name for name, _, _ in NAMES if name not in SYMBOLS])
 def test_names_of_the_package_itself(name):
     try:
         expected = idna.encode(name, uts46=True).decode()

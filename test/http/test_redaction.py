@@ -1,6 +1,7 @@
 """Secrets never come out: fields that let in, and user names in targets."""
 
 import pytest
+from kit.cases import each_case
 
 from dugong_like.connection.exchange import Exchange
 from dugong_like.http.redaction import (
@@ -71,7 +72,7 @@ def test_values_of_fields_in_common_use_for_keys_are_masked():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted({*SECRET_PARAMETERS, *SECRET_ENDINGS}))
+@each_case("name", sorted({*SECRET_PARAMETERS, *SECRET_ENDINGS}))
 def test_parameters_are_known_however_their_names_are_written(name):
     encoded = "".join(f"%{ord(letter):02x}" for letter in name)
     for written in (name, name.upper(), f"{name[0]}-_.{name[1:]}", encoded, f"a[{name}]"):

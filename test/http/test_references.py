@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.cases import each_case
 
 from dugong_like import URL, InvalidRequest
 from dugong_like.http.references import remove_dots
@@ -31,7 +32,7 @@ visible = "".join(map(chr, range(0x21, 0x7F)))
 
 
 @pytest.mark.feature("E24")
-@pytest.mark.parametrize(("reference", "expected"), [*NORMAL.items(), *ABNORMAL.items()])
+@each_case(("reference", "expected"), [*NORMAL.items(), *ABNORMAL.items()])
 def test_examples_of_rfc_3986(reference, expected):
     assert str(BASE.join(reference)) == expected
     assert str(BASE.join(reference.encode())) == expected
@@ -42,9 +43,7 @@ def test_a_scheme_that_is_not_known_is_refused():
         BASE.join("g:h")
 
 
-@pytest.mark.parametrize(
-    ("reference", "expected"),
-    [
+@each_case(("reference", "expected"), [
         # hosts
         ("//h/p", "http://h/p"), ("//h", "http://h/"), ("//h?x", "http://h/?x"),
         ("//h#x", "http://h/#x"), ("//h/../x", "http://h/x"), ("HTTPS://H/P", "https://h/P"),
@@ -83,8 +82,7 @@ def test_a_scheme_that_is_not_known_is_refused():
         ("?a='[x]'&b=$1", "http://a/b/c/d;p?a='[x]'&b=$1"),
         ("g:h/..".replace(":", "%3A"), "http://a/b/c/"), ("./g:h", "http://a/b/c/g:h"),
         ("@g", "http://a/b/c/@g"), ("/@g:h", "http://a/@g:h"),
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_what_servers_send(reference, expected):
     assert str(BASE.join(reference)) == expected
     assert str(BASE.join(reference.encode())) == expected
@@ -99,9 +97,7 @@ def test_bytes_are_encoded_as_they_are():
 
 
 @pytest.mark.reliability(60)
-@pytest.mark.parametrize(
-    "reference",
-    [
+@each_case("reference", [
         "mailto:a@b", "javascript:alert(1)", "ftp://h/", "file:///etc/passwd", "data:,x", "h:80/p",
         "//", "///h", "////h/p", "http://", "http:///h", "/\\/h", "https:h", "https:/h", "https:",
         "//:80/", "//h:x/", "//h:99999/", "//h:0/", "//h:80:80/", "//[::1", "//[h]/", "//::1/",
@@ -109,8 +105,7 @@ def test_bytes_are_encoded_as_they_are():
         "g\n", "\ng", "g\rh", "a\tb", "\0", "a\x7f", "//h\t/", "//h/\r\nX: y", "?\x0b", "#\x1f",
         "//user@h/", "//user:pw@h/", "//@h/", "http://user:pw@h/", "//u@v@h/",
         "\ud800", "/\udcfc",
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_what_is_refused(reference):
     with pytest.raises(InvalidRequest) as caught:
         BASE.join(reference)

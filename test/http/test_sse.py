@@ -7,6 +7,7 @@ find.
 import random
 
 import pytest
+from kit.cases import each_case
 from kit.support import examples
 
 from dugong_like import ServerSentEvent, SSEError
@@ -172,7 +173,7 @@ def pieces_of(data, size):
 
 
 @pytest.mark.feature("E39")
-@pytest.mark.parametrize("name", STREAMS)
+@each_case("name", STREAMS)
 def test_events_do_not_depend_on_where_the_network_cuts(name):
     stream, events = STREAMS[name]
     assert by_the_book(stream) == events

@@ -1,6 +1,7 @@
 """Request targets: which form may stand where, and that none changes the way."""
 
 import pytest
+from kit.cases import each_case
 
 from dugong_like import InvalidRequest, Target
 from dugong_like.http.h1.request_head import RequestHeads
@@ -57,12 +58,11 @@ def test_targets_of_every_form(text):
 
 
 @pytest.mark.reliability(47, 48)
-@pytest.mark.parametrize(
-    "text",
-    ["", "a", "a.test:", "a:b", "?a", *NO_HOST, *("http://a.test/" + x for x in FORBIDDEN),
-     *("http://a.test" + x for x in FORBIDDEN), *("http://a" + x + "/" for x in FORBIDDEN),
-     *("a.test" + x + ":443" for x in FORBIDDEN), *("a.test:443" + x for x in FORBIDDEN)],
-)  # fmt: skip
+@each_case("text", ["", "a", "a.test:", "a:b", "?a", *NO_HOST,
+     *("http://a.test/" + x for x in FORBIDDEN), *("http://a.test" + x for x in FORBIDDEN),
+     *("http://a" + x + "/" for x in FORBIDDEN),
+     *("a.test" + x + ":443" for x in FORBIDDEN),
+     *("a.test:443" + x for x in FORBIDDEN)])  # fmt: skip
 def test_other_texts_are_no_target(text):
     with pytest.raises(InvalidRequest):
         Target(text)
@@ -102,11 +102,9 @@ def test_authority_form_goes_with_connect_only(text):
 
 
 @pytest.mark.reliability(47, 48)
-@pytest.mark.parametrize(
-    "text",
-    ["/", "*", "", "a", "a:", ":1", "a:0", "a:65536", "a:1/", "u@a:1", "http://a.test:1", "::1:1",
-     *("a" + x + ":1" for x in FORBIDDEN), *("a:1" + x for x in FORBIDDEN)],
-)  # fmt: skip
+@each_case("text", ["/", "*", "", "a", "a:", ":1", "a:0", "a:65536", "a:1/", "u@a:1",
+     "http://a.test:1", "::1:1", *("a" + x + ":1" for x in FORBIDDEN),
+     *("a:1" + x for x in FORBIDDEN)])  # fmt: skip
 def test_connect_goes_with_host_and_port_only(text):
     with pytest.raises(InvalidRequest, match="CONNECT"):
         check_target(text, "CONNECT")

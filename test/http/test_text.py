@@ -5,6 +5,7 @@ import json
 import random
 
 import pytest
+from kit.cases import each_case
 
 from dugong_like.http.text import (
     LineSplitter,
@@ -182,9 +183,9 @@ DOCUMENTS = ["1", "{}", '"ä"', '{"a": "€\U0001f600"}', '["\\u0000"]', "10", "
 UTFS = ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
 
 
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
-@pytest.mark.parametrize("encoding", UTFS)
-@pytest.mark.parametrize("text", DOCUMENTS)
+@each_case("mark", ["", "\ufeff"])
+@each_case("encoding", UTFS)
+@each_case("text", DOCUMENTS)
 def test_encodings_of_json(text, encoding, mark):
     data = (mark + text).encode(encoding)
 

@@ -6,6 +6,7 @@ import pickle
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from kit.cases import each_case
 from kit.support import ScriptedServer, answering, read_head
 
 from dugong_like import (
@@ -74,9 +75,7 @@ def test_urls(text, expected):
 
 
 @pytest.mark.feature("C40")
-@pytest.mark.parametrize(
-    "text",
-    [
+@each_case("text", [
         "", "example.org", "//example.org", "/path", "http:", "http:example.org", "http:/h", "http://",
         "http:///path", "http://:80", "http://?x", "http://#x", "http//h", "ftp://h/", "file:///x",
         "socks5://h", "mailto:a@b", "javascript:x", "http+unix://h/", "http://h:x", "http://h:0",
@@ -89,8 +88,7 @@ def test_urls(text, expected):
         "http://h/#ü", "http://h/# ", "http://h/#a#b", "http://h\\x", "http://a%2eb/", "http://%68/",
         "http://a..b/", "http://.", "http://a,b", "http://h!", "http://a\u2100", "http://a\uff0fb/",
         "ws://h/#x", "wss://h/#",
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_what_is_no_url(text):
     with pytest.raises(InvalidRequest):
         URL(text)
@@ -248,9 +246,7 @@ def test_the_default_port_stays_the_default(first, scheme, expected):
     assert str(URL(first).copy_with(scheme=scheme)) == expected
 
 
-@pytest.mark.parametrize(
-    ("parts", "error"),
-    [
+@each_case(("parts", "error"), [
         ({"scheme": "ftp"}, InvalidRequest), ({"scheme": None}, TypeError),
         ({"scheme": "ws"}, InvalidRequest), ({"host": "a b"}, InvalidRequest),
         ({"host": ""}, InvalidRequest), ({"host": "h:80"}, InvalidRequest),
@@ -271,8 +267,7 @@ def test_the_default_port_stays_the_default(first, scheme, expected):
         ({"target": "/", "query": ""}, TypeError), ({"fragment": "#"}, InvalidRequest),
         ({"fragment": " "}, InvalidRequest), ({"fragment": 5}, TypeError),
         ({"params": {}}, TypeError), ({"username": "u"}, TypeError),
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_what_is_no_part(parts, error):
     with pytest.raises(error):
         FULL.copy_with(**parts)

@@ -8,6 +8,7 @@ import select
 import time
 
 import pytest
+from kit.cases import each_case
 from kit.ways import WAYS
 
 from dugong_like import (
@@ -185,8 +186,8 @@ NAMED = [
 ]
 
 
-@pytest.mark.parametrize("value", ["x", [1], True, 1j, HUGE, -1], ids=shown)
-@pytest.mark.parametrize(("make", "name"), NAMED)
+@each_case("value", ["x", [1], True, 1j, HUGE, -1])
+@each_case(("make", "name"), NAMED)
 def test_rates_and_budgets_name_the_argument(make, name, value):
     with pytest.raises((TypeError, InvalidOption), match=name):
         make(value)

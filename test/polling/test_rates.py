@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from kit.cases import each_case
 from kit.every_driver import DRIVERS, with_every_driver
 from kit.streams import ScriptedStream, connection, finish
 from kit.support import ScriptedServer, pattern, read_head, wait_until
@@ -143,9 +144,9 @@ def read(conn, way, got):
 
 
 @pytest.mark.feature("C3")
-@pytest.mark.parametrize("way", ["readall", "readinto", 1, 100])
-@pytest.mark.parametrize("most", [0, 1, 4, 9, 10, 11])
-@pytest.mark.parametrize("body", [SIZED, CHUNKED, ENDLESS])
+@each_case("way", ["readall", "readinto", 1, 100])
+@each_case("most", [0, 1, 4, 9, 10, 11])
+@each_case("body", [SIZED, CHUNKED, ENDLESS])
 def test_no_more_of_a_body_is_delivered(monkeypatch, body, most, way):
     end = b"" if body is ENDLESS else None
     incoming = [body, end] if end is not None else [body, NEXT]

@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+from kit.cases import each_case
 
 from dugong_like import (
     AsyncConnection,
@@ -79,9 +80,7 @@ def sections(doc):
     return [line for line in doc.splitlines() if line in {"Args:", "Returns:", "Raises:"}]
 
 
-@pytest.mark.parametrize(
-    ("owner", "name"), TWINS, ids=lambda value: getattr(value, "__name__", value)
-)
+@each_case(("owner", "name"), TWINS)
 def test_every_blocking_twin_documents_what_the_operation_does(owner, name):
     operation, twin = getattr(owner, name), getattr(owner, name.removeprefix("co_"))
     whole, doc = inspect.getdoc(operation), inspect.getdoc(twin)

@@ -5,6 +5,7 @@ import threading
 from ipaddress import ip_address
 
 import pytest
+from kit.cases import each_case
 from kit.sending import Sends, arriving, request_to
 from kit.support import ScriptedServer, answering, read_head
 
@@ -45,7 +46,7 @@ PUBLIC = [
 ]
 
 
-@pytest.mark.parametrize("address", FORBIDDEN)
+@each_case("address", FORBIDDEN)
 def test_addresses_that_are_not_public(address):
     assert not PublicOnly()("host.test", ip_address(address))
 

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from kit.cases import each_case
 
 from dugong_like import ConnectionClosed, Headers, RedirectRefused, TooManyRedirects
 from dugong_like.client.client import Client
@@ -27,9 +28,9 @@ def chain(*steps, here=HERE):
 
 
 @pytest.mark.feature("D26", "E32")
-@pytest.mark.parametrize("place", ["https://a.test/new", "https://b.test/new"])
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("status", STATUSES)
+@each_case("place", ["https://a.test/new", "https://b.test/new"])
+@each_case("method", METHODS)
+@each_case("status", STATUSES)
 def test_method_and_body_by_status(status, method, place):
     client, mock = chain((status, place))
     body = None if method in {"GET", "HEAD"} else b"body"

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from kit.cases import each_case
 from kit.in_the_middle import in_the_middle
 from kit.sending import PLACE, Sends, ToldTime, arriving, is_given_up, request_to
 
@@ -74,8 +75,8 @@ def test_errors_that_are_repeated(method, failure, times):
 
 
 @pytest.mark.feature("C26")
-@pytest.mark.parametrize("status", [404, 408, 429, 500, 501, 502, 503, 504])
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "POST", "PATCH"])
+@each_case("status", [404, 408, 429, 500, 501, 502, 503, 504])
+@each_case("method", ["GET", "HEAD", "PUT", "DELETE", "POST", "PATCH"])
 def test_statuses_that_are_repeated(status, method):
     wanted = status in {429, 502, 503, 504} and method not in {"POST", "PATCH"}
     assert repeated(request_to(method=method), arriving(status)) == 1 + wanted

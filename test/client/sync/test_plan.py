@@ -2,7 +2,7 @@
 
 import random
 
-import pytest
+from kit.cases import each_case
 
 from dugong_like.client.sync.plan import Kind, Plan, Rules, merged
 from dugong_like.client.sync.record import Known
@@ -78,7 +78,7 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
+@each_case("name", CASES)
 def test_one_file(name):
     here, there, known, rules, expected = CASES[name]
 

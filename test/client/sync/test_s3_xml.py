@@ -1,6 +1,7 @@
 """Documents of S3."""
 
 import pytest
+from kit.cases import each_case
 
 from dugong_like import TransferError
 from dugong_like.client.sync import s3_xml
@@ -25,7 +26,7 @@ def test_texts_and_records_are_found():
     assert list(document.of("CommonPrefixes")) == [{"Prefix": "p/"}]
 
 
-@pytest.mark.parametrize("cut", range(0, len(LIST) - 1, 7))
+@each_case("cut", range(0, len(LIST) - 1, 7))
 def test_a_document_that_is_cut_is_none(cut):
     with pytest.raises(TransferError, match="not valid"):
         parse(LIST[:cut])

@@ -7,6 +7,7 @@ from collections import deque
 from types import SimpleNamespace
 
 import pytest
+from kit.cases import each_case
 from kit.streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
 from kit.support import pattern
 
@@ -38,8 +39,8 @@ WIRE = (
 
 
 @pytest.mark.reliability(29)
-@pytest.mark.parametrize("cut", range(len(WIRE) + 1))
-@pytest.mark.parametrize("way", ["readall", "read", "readinto", "discard"])
+@each_case("cut", range(len(WIRE) + 1))
+@each_case("way", ["readall", "read", "readinto", "discard"])
 def test_nothing_depends_on_where_the_network_cuts(monkeypatch, cut, way):
     stream = ScriptedStream([WIRE[:cut], WOULD_BLOCK, WIRE[cut:]] if cut else [WIRE])
     conn = connection(monkeypatch, stream)
@@ -70,7 +71,7 @@ def read_in_small_pieces(conn, way):
 
 
 @pytest.mark.reliability(32, 33)
-@pytest.mark.parametrize("cut", range(len(WIRE)))
+@each_case("cut", range(len(WIRE)))
 def test_end_of_the_stream_anywhere_inside_is_an_error(monkeypatch, cut):
     conn = connection(monkeypatch, ScriptedStream([WIRE[:cut], END] if cut else [END]))
     for _ in range(4):
@@ -176,7 +177,7 @@ def read_at_random(dice, conn, enough):
 
 
 @pytest.mark.reliability(40)
-@pytest.mark.parametrize("seed", range(500))
+@each_case("seed", range(500))
 def test_any_mixture_of_calls_and_interruptions_gives_each_body_to_its_request(monkeypatch, seed):
     dice = random.Random(seed)
     count = dice.randint(1, 8)

@@ -8,6 +8,7 @@ from types import GeneratorType
 from weakref import ref
 
 import pytest
+from kit.cases import each_case
 from kit.streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
 from kit.support import pattern
 
@@ -79,7 +80,7 @@ def test_others_have_their_turn_also_where_there_is_always_room(monkeypatch, pie
     assert waits >= 10_000_000 // (TURN + piece)
 
 
-@pytest.mark.parametrize("seed", range(200))
+@each_case("seed", range(200))
 def test_nothing_depends_on_how_much_the_network_takes_at_once(monkeypatch, seed, wire):
     dice = random.Random(seed)
     most = dice.choice([1, 10, 100])

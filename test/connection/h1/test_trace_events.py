@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from kit import servers
+from kit.cases import each_case
 from kit.every_driver import DRIVERS, co_conversation
 from kit.streams import END, ScriptedStream, connection, finish
 from kit.support import ScriptedServer, answering, in_child, pattern, read_exactly, read_head
@@ -282,8 +283,8 @@ EVERY = [*pair("dns.resolve"), *TCP, *SENT, *HEAD, *BODY]
 
 
 @pytest.mark.feature("C4")
-@pytest.mark.parametrize("failure", [LookupError, ValueError, KeyboardInterrupt, ConnectionClosed])
-@pytest.mark.parametrize("bad", EVERY)
+@each_case("failure", [LookupError, ValueError, KeyboardInterrupt, ConnectionClosed])
+@each_case("bad", EVERY)
 def test_what_a_trace_raises_ends_the_operation_and_leaves_a_connection_to_reset(bad, failure):
     told = Told(bad, failure)
     with ScriptedServer(answering(OK)) as server:

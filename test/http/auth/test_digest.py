@@ -7,6 +7,7 @@ import pickle
 import threading
 
 import pytest
+from kit.cases import each_case
 from kit.digest_server import DigestServer, take_apart
 from kit.flows import Client
 
@@ -249,11 +250,7 @@ CASES += [
 
 
 @pytest.mark.feature("D9")
-@pytest.mark.parametrize(
-    ("options", "requests", "statuses", "sent"),
-    [case[1:] for case in CASES],
-    ids=[case[0] for case in CASES],
-)
+@each_case(("options", "requests", "statuses", "sent"), [case[1:] for case in CASES])
 def test_servers_and_their_verdicts(options, requests, statuses, sent):
     server = DigestServer(**options)
     client = Client(DigestAuth("me", "sesame"), server.respond)

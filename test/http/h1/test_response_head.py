@@ -1,6 +1,7 @@
 """Heads of responses: what is taken, what is mended, and what is refused, however it arrives."""
 
 import pytest
+from kit.cases import each_case
 
 from dugong_like import InvalidResponse
 from dugong_like.http.h1.limits import MAX_FIELDS, Limits
@@ -110,13 +111,13 @@ def test_good_heads_however_they_are_cut(wire):
         assert verdict(wire, pieces) == GOOD[wire]
 
 
-@pytest.mark.parametrize("wire", BAD)
+@each_case("wire", BAD)
 def test_bad_heads_however_they_are_cut(wire):
     for pieces in cuts(wire):
         assert verdict(wire, pieces) == "refused"
 
 
-@pytest.mark.parametrize("wire", [wire for wire in BAD if b"\r\n\r\n" in wire])
+@each_case("wire", [wire for wire in BAD if b"\r\n\r\n" in wire])
 def test_what_is_wrong_is_refused_before_the_head_is_complete(wire):
     assert verdict(wire, [wire[: wire.index(b"\r\n\r\n") + 2]]) in {"refused", None}
     line = wire.partition(b"\r\n")[0] + b"\r\n"

@@ -1,6 +1,7 @@
 """Trailer sections: which fields may be sent, and receiving them however they are cut."""
 
 import pytest
+from kit.cases import each_case
 
 from dugong_like import InvalidRequest, InvalidResponse
 from dugong_like.http.h1.limits import Limits
@@ -30,7 +31,7 @@ class Arrived:
 WIRE = b"Checksum: x\r\nNote: a\r\n b\r\n\r\n"
 
 
-@pytest.mark.parametrize("cut", range(len(WIRE)))
+@each_case("cut", range(len(WIRE)))
 def test_a_section_is_the_same_wherever_it_is_cut(cut):
     section, source = TrailerSection(Limits()), Arrived(WIRE[:cut])
 

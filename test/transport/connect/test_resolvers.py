@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from kit.cases import each_case
 from kit.support import in_child
 from kit.ways import WAYS
 
@@ -372,8 +373,8 @@ NONSENSE = [
 
 
 @pytest.mark.skipif(socket.AF_INET6 != 10, reason="the number of another system")
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("address", "error", "reason"), NONSENSE)
+@each_case("way", WAYS)
+@each_case(("address", "error", "reason"), NONSENSE)
 def test_answer_that_makes_no_sense_is_named(way, address, error, reason):
     for kind in (lambda: lambda *_: [address], lambda: CachingResolver(lambda *_: [address])):
         conn = HTTPConnection("x.test", resolver=kind(), timeout=30)

@@ -1,6 +1,7 @@
 """NO_PROXY, row by row: what an entry stands for, and what it does not."""
 
 import pytest
+from kit.cases import each_case
 
 from dugong_like.transport.proxy.no_proxy import address_of, is_exempt
 
@@ -137,14 +138,14 @@ THROUGH_THE_PROXY = [
 
 @pytest.mark.feature("A57")
 @pytest.mark.reliability(62)
-@pytest.mark.parametrize(("entries", "host", "port"), DIRECT)
+@each_case(("entries", "host", "port"), DIRECT)
 def test_servers_that_are_reached_without_the_proxy(entries, host, port):
     assert is_exempt(entries, host, port)
 
 
 @pytest.mark.feature("A57")
 @pytest.mark.reliability(62)
-@pytest.mark.parametrize(("entries", "host", "port"), THROUGH_THE_PROXY)
+@each_case(("entries", "host", "port"), THROUGH_THE_PROXY)
 def test_servers_that_are_reached_through_the_proxy(entries, host, port):
     assert not is_exempt(entries, host, port)
 

@@ -1,6 +1,7 @@
 """Proxy: what may be said of a proxy, and what is refused before anything is sent."""
 
 import pytest
+from kit.cases import each_case
 from kit.talk import play
 
 from dugong_like import BasicAuth, DigestAuth, InvalidRequest, Proxy, default_ssl_context
@@ -35,9 +36,7 @@ def test_urls(url, expected):
 
 
 @pytest.mark.reliability(47)
-@pytest.mark.parametrize(
-    "url",
-    [
+@each_case("url", [
         "", "proxy.test", "proxy.test:3128", "//proxy.test", "http:proxy.test", "http:/proxy.test",
         "http://", "http://:80", "http://@", "ftp://proxy.test", "socks4://proxy.test",
         "socks://proxy.test", "http://proxy.test:x", "http://proxy.test:0", "http://proxy.test:65536",
@@ -47,8 +46,7 @@ def test_urls(url, expected):
         "http://::1", "http://[proxy.test]", "http://[127.0.0.1]", "http://[::1%25]", "http://[]",
         "http://[::1]x", "http://[::g]", "http://proxy.test\\@x", "http://a%2eb", "http://a\u2100",
         "http://.", "http://a..b", "\0http://proxy.test", "http://proxy.test\0",
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_what_is_no_url_of_a_proxy(url):
     with pytest.raises(InvalidRequest):
         Proxy(url)

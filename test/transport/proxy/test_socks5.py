@@ -1,6 +1,7 @@
 """SOCKS5 as scripts: RFC 1928 and 1929, cut at every byte."""
 
 import pytest
+from kit.cases import each_case
 from kit.talk import END, LOST, by_bytes, every_cut, play
 
 from dugong_like import BasicAuth, ConnectionClosed, InvalidRequest, InvalidResponse, TunnelRefused
@@ -58,8 +59,8 @@ def test_addresses_and_names(host, wire):
     assert play(socks(host), [(HELLO, b"\5\0"), (b"\5\1\0" + wire + b"\1\xbb", DONE)])
 
 
-@pytest.mark.parametrize("code", [*REPLIES, 9, 255])
-@pytest.mark.parametrize("rest", [b"", b"\0", b"\0\1\0\0\0\0\0\0"])
+@each_case("code", [*REPLIES, 9, 255])
+@each_case("rest", [b"", b"\0", b"\0\1\0\0\0\0\0\0"])
 def test_refusals_have_names(code, rest):
     with pytest.raises(TunnelRefused, match=r"example\.org:443: .*SOCKS5") as refusal:
         play(socks(), [(HELLO, b"\5\0"), (NAME, bytes([5, code]) + rest)])
