@@ -1,8 +1,10 @@
 """Operations on trio.
 
 A wait for a flag (`Wake`) needs no descriptor here: trio resumes a task from any thread. Such waits
-are the most frequent ones with HTTP/2, and many have a deadline that is hardly ever reached. A
-cancel scope for each of them would cost half of a request, so they share one: see `_Flags`.
+are the most frequent ones with HTTP/2.
+
+Most waits, for flags and for sockets, have a deadline that is hardly ever reached. A cancel scope
+for each of them would cost half of a request, so they share one: see `_Waits`.
 
 Not here: flags themselves (polling/wake.py).
 """
@@ -13,8 +15,9 @@ import heapq
 import itertools
 import math
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar, cast
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, Final, TypeVar, cast
 
 import trio
 
@@ -26,6 +29,8 @@ T = TypeVar("T")
 # here, which does not wait for the descriptor. So Ctrl-C comes behind that.
 trio.lowlevel.enable_ki_protection(Wake.set)
 SPARE_ALARMS: Final = 64  # obsolete ones, before they are removed
+
+GiveUp = Callable[[Callable[[], Any]], trio.lowlevel.Abort]
 
 
 async def run(op: Co[T]) -> T:
@@ -47,7 +52,7 @@ async def run(op: Co[T]) -> T:
             try:
                 source, deadline = need.source, need.deadline
                 if type(source) is FlagSource:
-                    await _flags().wait(source, deadline)
+                    await _waits().wait(source, deadline)
                 elif deadline is None and need[1] == POLLIN:  # the usual case
                     await trio.lowlevel.wait_readable(need[0])
                 else:
@@ -65,34 +70,56 @@ async def run(op: Co[T]) -> T:
     return result
 
 
-class _Flag:
-    """A flag for which a task may wait, in one run of trio; a `NearRegistration`.
+def _do_nothing(*_: object) -> None:
+    pass
 
-    It stays registered until the flag is closed, or is used in a later run.
+
+def _never(_: object) -> trio.lowlevel.Abort:
+    return trio.lowlevel.Abort.FAILED
+
+
+class _Waiter:
+    """Something for which one task at a time may wait, in one run of trio.
 
     Attributes:
-        task: the one that waits, until it has left `_Flags.wait`; None if there is none.
+        task: the one that waits, until it has left `_Waits`; None if there is none.
         waits: True until it is resumed.
         deadline: seconds of `time.monotonic` at which it is resumed in any case, or None.
         alarm: seconds of `time.monotonic`: its first alarm.
 
     """
 
-    __slots__ = ("_flags", "alarm", "deadline", "task", "waits")
+    __slots__ = ("alarm", "deadline", "task", "waits")
 
-    def __init__(self, flags: _Flags) -> None:
-        self._flags = flags
+    def __init__(self) -> None:
         self.task: trio.lowlevel.Task | None = None
         self.waits = False
         self.deadline: float | None = None
         self.alarm = math.inf
+
+    def reschedule(self) -> None:
+        """Resume the task, if it still waits; in its thread."""
+        raise NotImplementedError
+
+
+class _Flag(_Waiter):
+    """A flag for which a task may wait; a `NearRegistration`.
+
+    It stays registered until the flag is closed, or is used in a later run.
+    """
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: _Waits) -> None:
+        super().__init__()
+        self._owner = owner
 
     def give_up(self, _: object) -> trio.lowlevel.Abort:
         """Stop waiting, as the task is cancelled."""
         self.waits = False
         return trio.lowlevel.Abort.SUCCEEDED
 
-    def resume(self, then: Callable[[], object]) -> bool:  # noqa: ARG002 - see `_Flags.wait`
+    def resume(self, then: Callable[[], object]) -> bool:  # noqa: ARG002 - see `_Waits.wait`
         """See `NearRegistration.resume`; it may be in any thread here."""
         if not self.waits:
             return False
@@ -100,7 +127,7 @@ class _Flag:
             self.reschedule()
             return True
         try:
-            self._flags.token.run_sync_soon(self.reschedule)
+            self._owner.token.run_sync_soon(self.reschedule)
         except trio.RunFinishedError:
             return False
         return True
@@ -114,7 +141,7 @@ class _Flag:
             task = trio.lowlevel.current_task()
         except RuntimeError:
             return False
-        return task is not self.task and _known.get(None) is self._flags
+        return task is not self.task and _known.get(None) is self._owner
 
     def reschedule(self) -> None:
         """Resume the task, if it still waits; in its thread."""
@@ -130,11 +157,62 @@ class _Flag:
         then()
 
 
-class _Flags:
-    """The flags for which tasks wait in one run of trio, and the alarms for their deadlines.
+class _Descriptor(_Waiter):
+    """A direction of a descriptor for which a task may wait until a deadline.
+
+    The number alone is stored, so it serves all files that have it one after the other.
+
+    Attributes:
+        give_up: removes the task from those that trio resumes when the descriptor is ready.
+
+    """
+
+    __slots__ = ("give_up",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.give_up: GiveUp = _never
+
+    def reschedule(self) -> None:
+        """See `_Waiter`; the result is that of a wait that is over."""
+        task = self.task
+        if task is None or task.custom_sleep_data is not self:
+            return  # trio has resumed it: it resets this attribute then
+        if self.give_up(_do_nothing) is trio.lowlevel.Abort.SUCCEEDED:
+            trio.lowlevel.reschedule(task)
+
+
+@trio.lowlevel.enable_ki_protection  # as all waits of trio: a half of one would block the next ones
+@types.coroutine
+def _noted(waiter: _Descriptor, wait: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
+    """Await *wait*, a wait of trio for a descriptor, and note how it is given up."""
+    try:
+        trap = wait.send(None)
+        waiter.give_up = trap.abort_func
+        wait.send((yield trap))
+    except StopIteration:
+        pass
+    finally:
+        wait.close()
+
+
+def _is_noted() -> bool:
+    """Return True if the waits of this version of trio can be given up as `_noted` does it."""
+    wait = trio.lowlevel.wait_task_rescheduled(_never)  # noqa: ASYNC105 - not to wait
+    try:
+        return getattr(wait.send(None), "abort_func", None) is _never
+    finally:
+        wait.close()
+
+
+IS_NOTED: Final = _is_noted()
+
+
+class _Waits:
+    """What tasks wait for in one run of trio, and the alarms for their deadlines.
 
     As long as there are alarms a task of the system resumes tasks at their deadlines. An alarm
-    stays set when its wait is over: the next wait for the same flag usually has a later deadline,
+    stays set when its wait is over: the next wait for the same thing usually has a later deadline,
     and needs no other one before.
 
     Attributes:
@@ -142,15 +220,25 @@ class _Flags:
 
     """
 
-    __slots__ = ("_alarms", "_is_ending", "_is_kept", "_most_alarms", "_order", "_scope", "token")
+    __slots__ = (
+        "_alarms",
+        "_descriptors",
+        "_is_ending",
+        "_is_kept",
+        "_most_alarms",
+        "_order",
+        "_scope",
+        "token",
+    )
 
     def __init__(self) -> None:
         self.token = trio.lowlevel.current_trio_token()
         self._is_kept = False  # by the task of the system
         self._is_ending = False  # so that there will be no such task any more
-        self._alarms: list[tuple[float, int, _Flag]] = []
+        self._alarms: list[tuple[float, int, _Waiter]] = []
         self._most_alarms = SPARE_ALARMS  # before the obsolete ones are removed
-        self._order = itertools.count()  # flags cannot be compared
+        self._order = itertools.count()  # waiters cannot be compared
+        self._descriptors: dict[tuple[int, int], _Descriptor] = {}  # by number and mask
         self._scope = trio.CancelScope()  # which the next alarm cancels
 
     async def wait(self, source: FlagSource, deadline: float | None) -> None:
@@ -193,9 +281,39 @@ class _Flags:
             flag.waits = False
             flag.task = None
 
+    async def wait_descriptor(self, need: PollNeeded, deadline: float) -> bool:
+        """Wait until a descriptor is readable or writable, or the deadline has passed.
+
+        Returns:
+            False if it has to be waited for in another way.
+
+        Raises:
+            trio.BusyResourceError: another task waits for the same direction of it.
+
+        """
+        fd, mask = need
+        waiter = self._descriptors.get(need)
+        if waiter is None:
+            waiter = self._descriptors[fd, mask] = _Descriptor()
+        if waiter.task is not None:
+            raise trio.BusyResourceError("another task waits for the same descriptor")
+        waiter.deadline = deadline
+        if deadline < waiter.alarm and not self._set_alarm(waiter, deadline):
+            return False
+        waiter.task = task = trio.lowlevel.current_task()
+        waiter.waits = True
+        task.custom_sleep_data = waiter
+        try:
+            wait = trio.lowlevel.wait_readable if mask == POLLIN else trio.lowlevel.wait_writable
+            await _noted(waiter, wait(fd))
+        finally:
+            waiter.waits = False
+            waiter.task = task.custom_sleep_data = None
+        return True
+
     def _register(self, source: FlagSource) -> _Flag:
         for other in list(source.registrations):
-            if type(other) is _Flags and other.is_over():
+            if type(other) is _Waits and other.is_over():
                 source.registrations.pop(other, None)
         flag = source.registrations[self] = _Flag(self)
         return flag
@@ -209,8 +327,8 @@ class _Flags:
         return False
 
     @trio.lowlevel.enable_ki_protection  # half of it would leave alarms that never ring, for all
-    def _set_alarm(self, flag: _Flag, deadline: float) -> bool:
-        """Have the task that waits for *flag* resumed at *deadline*; False if the run ends."""
+    def _set_alarm(self, waiter: _Waiter, deadline: float) -> bool:
+        """Have the task of *waiter* resumed at *deadline*; False if the run ends."""
         if not self._is_kept:
             if self._is_ending:
                 return False
@@ -219,22 +337,21 @@ class _Flags:
             except RuntimeError:  # too late for that
                 return False
             self._is_kept = True
-        flag.alarm = deadline
+        waiter.alarm = deadline
         alarms = self._alarms
         if len(alarms) > self._most_alarms:
             alarms[:] = [each for each in alarms if each[0] == each[2].alarm]
             heapq.heapify(alarms)
             self._most_alarms = 2 * len(alarms) + SPARE_ALARMS
-        heapq.heappush(alarms, (deadline, next(self._order), flag))
-        if alarms[0][2] is flag:
+        heapq.heappush(alarms, (deadline, next(self._order), waiter))
+        if alarms[0][2] is waiter:
             self._aim()
         return True
 
     def _aim(self) -> None:
         """Have the first alarm ring in time."""
         if self._alarms:
-            left = max(self._alarms[0][0] - time.monotonic(), 0)
-            self._scope.deadline = trio.current_time() + left
+            self._scope.deadline = trio.current_time() + _left(self._alarms[0][0])
 
     async def keep(self) -> None:
         """Ring as long as there are alarms, or until the run ends."""
@@ -256,38 +373,34 @@ class _Flags:
         """Resume the tasks whose deadline has passed."""
         alarms, now = self._alarms, time.monotonic()
         while alarms and alarms[0][0] <= now:
-            at, _, flag = heapq.heappop(alarms)
-            if at != flag.alarm:
+            at, _, waiter = heapq.heappop(alarms)
+            if at != waiter.alarm:
                 continue
-            flag.alarm = math.inf
-            if flag.waits and flag.deadline is not None:
-                if flag.deadline > now:
-                    self._set_alarm(flag, flag.deadline)
+            waiter.alarm = math.inf
+            if waiter.waits and waiter.deadline is not None:
+                if waiter.deadline > now:
+                    self._set_alarm(waiter, waiter.deadline)
                 else:
-                    flag.reschedule()
+                    waiter.reschedule()
 
     def _stop(self) -> None:
         """Remove all alarms; tasks that still wait, shielded, have to wait in another way."""
-        for _, _, flag in self._alarms:
-            flag.alarm = math.inf
-            flag.reschedule()
+        for _, _, waiter in self._alarms:
+            waiter.alarm = math.inf
+            waiter.reschedule()
         self._alarms.clear()
 
 
-_known: Final = trio.lowlevel.RunVar[_Flags | None]("_known")
+_known: Final = trio.lowlevel.RunVar[_Waits | None]("_known")
 
 
-def _flags() -> _Flags:
-    """Return the flags of this run of trio."""
-    flags = _known.get(None)
-    if flags is None:
-        flags = _Flags()
-        _known.set(flags)
-    return flags
-
-
-def _do_nothing() -> None:
-    pass
+def _waits() -> _Waits:
+    """Return what tasks wait for in this run of trio."""
+    waits = _known.get(None)
+    if waits is None:
+        waits = _Waits()
+        _known.set(waits)
+    return waits
 
 
 def _has_task(registration: object) -> bool:
@@ -295,19 +408,27 @@ def _has_task(registration: object) -> bool:
 
 
 async def _wait(need: PollNeeded) -> None:
+    """Wait for a descriptor, in any other way than the usual one."""
     if need.source is not None:
         need.source.settle()
-    left = math.inf if need.deadline is None else need.deadline - time.monotonic()
-    with trio.move_on_after(max(left, 0)):
-        if need.mask == POLLIN:
-            await trio.lowlevel.wait_readable(need.fd)
-        elif need.mask == POLLOUT:
-            await trio.lowlevel.wait_writable(need.fd)
-        else:
-            await _wait_either(need.fd)
+    mask, deadline = need.mask, need.deadline
+    if mask not in (POLLIN, POLLOUT):
+        await _wait_either(need.fd, deadline)
+    elif deadline is None:
+        await trio.lowlevel.wait_writable(need.fd)
+    elif not (IS_NOTED and await _waits().wait_descriptor(need, deadline)):
+        with trio.move_on_after(_left(deadline)):
+            if mask == POLLIN:
+                await trio.lowlevel.wait_readable(need.fd)
+            else:
+                await trio.lowlevel.wait_writable(need.fd)
 
 
-async def _wait_either(fd: int) -> None:
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0)
+
+
+async def _wait_either(fd: int, deadline: float | None) -> None:
     problems: list[Exception] = []
 
     async def wait(ready: Callable[[int], Awaitable[None]]) -> None:
@@ -318,6 +439,8 @@ async def _wait_either(fd: int) -> None:
         nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
+        if deadline is not None:
+            nursery.cancel_scope.deadline = trio.current_time() + _left(deadline)
         nursery.start_soon(wait, trio.lowlevel.wait_readable)
         nursery.start_soon(wait, trio.lowlevel.wait_writable)
     if problems:
