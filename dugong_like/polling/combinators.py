@@ -114,25 +114,34 @@ class JoinedSource(Source):
         return joined(need.reason for need in list(self.needs.values()))
 
 
+class _BundleSource(JoinedSource):
+    """The descriptor of a `Bundle`, whose waits may be waited for instead of it."""
+
+    __slots__ = ()
+
+
 class Bundle:
     """Several waits as one descriptor.
 
-    An epoll object is itself pollable. Without epoll (outside Linux) the waits are polled in
-    turn, each for `PAUSE` seconds.
+    An epoll object is itself pollable. Linux allows few of them within each other (`EP_MAX_NESTS`),
+    so the waits of a bundle within a bundle are registered in both: however deep operations are
+    nested, there is one epoll object between a loop and the descriptors.
+
+    Without epoll (outside Linux) the waits are polled in turn, each for `PAUSE` seconds.
     """
 
     def __init__(self) -> None:
         self._epoll: select.epoll | None = None
-        self._source = JoinedSource(-1)  # that of the epoll object
+        self._source: JoinedSource = _BundleSource(-1)  # that of the epoll object
         self._turn = 0
 
     def need(self, needs: Iterable[PollNeeded], deadline: float | None = None) -> PollNeeded:
         """Return one `PollNeeded` that is ready when one of *needs* is."""
         joined: dict[int, PollNeeded] = {}
+        has_bundle = False
         for need in needs:
-            fd = need[0]
-            other = joined.get(fd)
-            joined[fd] = need if other is None else _either(need, other)
+            _join(joined, need)
+            has_bundle = has_bundle or type(need.source) is _BundleSource
             if need.deadline is not None:
                 deadline = need.deadline if deadline is None else min(deadline, need.deadline)
         if len(joined) == 1:
@@ -142,13 +151,13 @@ class Bundle:
             need = list(joined.values())[self._turn % len(joined)]
             pause = time.monotonic() + PAUSE
             return need.until(pause if deadline is None else min(pause, deadline))
-        self._register(joined)
+        self._register(_without_bundles(joined) if has_bundle else joined)
         return self._source.need(POLLIN, deadline)
 
     def _register(self, needs: dict[int, PollNeeded]) -> None:
         if self._epoll is None:
             self._epoll = select.epoll()
-            self._source = JoinedSource(self._epoll.fileno())
+            self._source = _BundleSource(self._epoll.fileno())
         registered = self._source.needs
         for fd in registered.keys() - needs.keys():
             with suppress(OSError):  # closed meanwhile: removed by the system
@@ -168,6 +177,24 @@ class Bundle:
         """Close the descriptor."""
         if self._epoll is not None:
             self._source.close(self._epoll.close)
+
+
+def _join(joined: dict[int, PollNeeded], need: PollNeeded) -> None:
+    """Add a wait to others, by descriptor."""
+    other = joined.get(need[0])
+    joined[need[0]] = need if other is None else _either(need, other)
+
+
+def _without_bundles(needs: Mapping[int, PollNeeded]) -> dict[int, PollNeeded]:
+    """Return *needs* with the waits of bundles instead of these; none of them has one itself."""
+    joined: dict[int, PollNeeded] = {}
+    for need in needs.values():
+        if type(need.source) is _BundleSource:
+            for each in need.source.needs.values():
+                _join(joined, each if need.stated is None else each.because(need.stated))
+        else:
+            _join(joined, need)
+    return joined
 
 
 def _either(need: PollNeeded, other: PollNeeded) -> PollNeeded:

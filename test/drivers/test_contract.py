@@ -12,13 +12,13 @@ import socket
 import threading
 import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 from kit.cases import each_case
 from kit.support import little_work, wait_until
 
-from dugong_like import POLLIN, POLLOUT, PollNeeded, StateError, Wake, run, stall
+from dugong_like import POLLIN, POLLOUT, PollNeeded, StateError, Wake, both, run, stall
 from dugong_like.drivers import aio, threads
 from dugong_like.drivers import aio_watches as watches
 from dugong_like.drivers.loop import Loop
@@ -587,6 +587,32 @@ def test_an_operation_is_not_resumed_for_what_it_has_closed_itself(driver):
         driver.run_all([waits(), sets()])
 
     assert len(steps) <= 2
+
+
+@pytest.mark.parametrize("depth", [1, 4, 10])
+def test_operations_within_operations_are_waited_for_however_deep(driver, depth):
+    """Linux allows only a few epoll objects within each other."""
+    with Wake() as flag, ExitStack() as stack:
+        pairs = []
+        op = flag.co_wait()
+        for _ in range(depth):
+            pairs.append([stack.enter_context(end) for end in socket.socketpair()])
+            pairs[-1][0].setblocking(False)
+            op = both(op, receive(pairs[-1][0]))
+
+        def sends():
+            """Let each operation go on, the innermost one last."""
+            for number, (_, peer) in enumerate(reversed(pairs)):
+                for _ in range(5):
+                    yield from co_checkpoint()
+                peer.send(b"%d" % number)
+            flag.set()
+
+        [result, _] = driver.run_all([op, sends()])
+    for number in range(depth):
+        result, received = result
+        assert received == b"%d" % number
+    assert result is True
 
 
 NEAR = {"asyncio", "AioFuture", "uvloop", "AioFuture-uvloop", "trio", "Loop", "Loop-epoll"}

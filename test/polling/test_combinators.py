@@ -166,6 +166,17 @@ def test_both_on_one_descriptor_is_one_wait(pair):
     operation.close()
 
 
+def test_the_reason_of_waits_within_others_is_that_of_each_once():
+    with Wake("one") as one, Wake("two") as two, Wake("three") as three:
+        inner = both(one.co_wait(), two.co_wait())
+        operation = both(inner, first_of(three.co_wait(), both(one.co_wait(), two.co_wait())))
+
+        need = next(operation)
+
+        assert need.reason == "one or two or three"
+        operation.close()
+
+
 @pytest.mark.parametrize("most", [1, 2, 5, 100])
 def test_results_of_several_are_in_order(pair, bundles, most):
     under_way, highest = set(), 0
