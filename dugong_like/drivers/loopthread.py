@@ -15,7 +15,6 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Any, Final, Self, TypeVar
-from weakref import WeakSet
 
 from ..polling.contract import Co, check_operation
 from ..polling.fork import after_fork
@@ -73,8 +72,12 @@ class LoopThread:
             RuntimeError: it has been started before, or no thread can be started.
 
         """
-        self._thread.start()
-        _running.add(self)
+        _started[self] = None
+        try:
+            self._thread.start()
+        finally:
+            if not self._thread.is_alive():
+                _started.pop(self, None)
         after_fork(self.lose)
         return self
 
@@ -151,6 +154,7 @@ class LoopThread:
         """Mark the thread as lost, in a forked child process."""
         self._lock = threading.RLock()
         self._stopping = True
+        _started.pop(self, None)
 
     # ---- on the thread
 
@@ -179,7 +183,7 @@ class LoopThread:
             self._inbox.popleft()()  # a job becomes a task, which is cancelled below
         with suppress(Exception):  # stored in the tasks, too
             self._loop.close()
-        _running.discard(self)
+        _started.pop(self, None)
         self._wake.close()
 
 
@@ -235,13 +239,15 @@ class _Job(Future[T]):
             self.set_exception(problem)
 
 
-_running: WeakSet[LoopThread] = WeakSet()
+# Those that run, and so exist in any case. Other threads start and end meanwhile: each single
+# operation on this is atomic, also `list`.
+_started: Final[dict[LoopThread, None]] = {}
 
 
 @atexit.register
 def _stop_all() -> None:
     """Stop the threads properly: the interpreter freezes daemonic threads at its end."""
-    threads = [thread for thread in list(_running) if thread.is_alive()]
+    threads = [thread for thread in list(_started) if thread.is_alive()]
     for thread in threads:
         thread.stop()
     for thread in threads:

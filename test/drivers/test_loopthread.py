@@ -14,6 +14,7 @@ import pytest
 from kit.support import ROOT, in_child, open_descriptors, wait_until
 
 from dugong_like import POLLIN, PollNeeded, StateError, Wake
+from dugong_like.drivers import loopthread
 from dugong_like.drivers.loopthread import LoopThread
 
 
@@ -186,6 +187,26 @@ def test_an_operation_may_stop_its_thread_and_submit_to_it():
     assert thread.join(60)
     with pytest.raises(RuntimeError):
         thread.start()
+
+
+def test_only_threads_that_run_are_ended_with_the_program(monkeypatch):
+    before = list(loopthread._started)
+    with LoopThread() as thread:
+        assert list(loopthread._started) == [*before, thread]
+        with pytest.raises(RuntimeError):
+            thread.start()
+        assert list(loopthread._started) == [*before, thread]
+        if hasattr(os, "fork"):
+            assert in_child(lambda: thread not in loopthread._started)
+    assert list(loopthread._started) == before
+
+    def fails(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fails)
+    with pytest.raises(RuntimeError):
+        LoopThread().start()
+    assert list(loopthread._started) == before
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
