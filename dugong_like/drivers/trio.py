@@ -209,7 +209,7 @@ IS_NOTED: Final = _is_noted()
 
 
 class _Waits:
-    """What tasks wait for in one run of trio, and the alarms for their deadlines.
+    """The waits of the tasks in one run of trio, and the alarms for their deadlines.
 
     As long as there are alarms a task of the system resumes tasks at their deadlines. An alarm
     stays set when its wait is over: the next wait for the same thing usually has a later deadline,
