@@ -54,11 +54,14 @@ from ..errors import (
 )
 from ..errors import ProtocolError as InvalidMessage
 from ..http.redaction import quoted
+from ..http.userinfo import split_credentials
 from ..polling.contract import Co, run
+from ..polling.numbers import check_int, check_seconds
 from ..polling.timeouts import Timeouts
 from ..transport.connect.socket_options import SocketOptions
 from ..transport.proxy.proxy import Proxy
 from ..transport.tls.contexts import tls_context
+from .sending import given
 
 T = TypeVar("T")
 Certificate = str | tuple[str, str] | None  # of the client: one file, or certificate and key
@@ -117,6 +120,7 @@ class HTTPSession:
     ) -> None:
         self._proxies = proxies_for(proxies or {}, proxies_config or {})
         connect, read = time_limits(timeout)
+        check_int("max_pool_connections", max_pool_connections, 0)
         self._options: dict[str, Any] = {
             "verify": True if verify is None else verify or False,
             "cert": client_cert,
@@ -202,13 +206,25 @@ def shown(proxy: Proxy | None) -> str:
 
 
 def time_limits(timeout: Any) -> tuple[float | None, float | None]:
-    """Return the seconds for connecting, and those without progress."""
+    """Return the seconds for connecting, and those without progress.
+
+    Raises:
+        InvalidOption: one of them is negative, too large, or not a number.
+        TypeError: *timeout*, or one of them, has the wrong type.
+
+    """
     if timeout is None:
-        return DEFAULT_TIMEOUT, DEFAULT_TIMEOUT
+        timeout = DEFAULT_TIMEOUT
     if isinstance(timeout, int | float):
-        return timeout, timeout
-    connect, read = timeout
-    return connect, read
+        timeout = timeout, timeout
+    if isinstance(timeout, str) or len(timeout) != 2:  # noqa: PLR2004 - a pair
+        raise TypeError(f"timeout is a number of seconds, or a pair of them, not {quoted(timeout)}")
+    limits = []
+    for name, seconds in zip(("connect_timeout", "read_timeout"), timeout, strict=True):
+        if seconds is not None:
+            check_seconds(seconds, name)
+        limits.append(given(seconds, f"{name}={seconds}"))
+    return limits[0], limits[1]
 
 
 def proxies_for(proxies: Mapping[str, str], config: Mapping[str, Any]) -> dict[str, Proxy]:
@@ -263,7 +279,8 @@ def prepared(request: Any) -> ClientRequest:
         else:
             fields.append((name, text))
     body = body_of(request, values)
-    sent = ClientRequest(request.method, request.url, fields, body)
+    url, _ = split_credentials(request.url)  # which botocore does not send either
+    sent = ClientRequest(request.method, url, fields, body)
     sent.stream = bool(request.stream_output)
     sent.expect100 = values.get("expect", "").lower() == "100-continue" and has_bytes(body)
     return sent
@@ -511,7 +528,8 @@ class Raw(io.RawIOBase):
     def settimeout(self, seconds: float | None) -> None:
         """Limit the time without progress while the rest of the body is read."""
         if self._response is not None and self._response.connection is not None:
-            self._response.connection.timeout = Timeouts(read=seconds, write=seconds)
+            limit = given(seconds, f"set_socket_timeout({seconds})")
+            self._response.connection.timeout = Timeouts(read=limit, write=limit)
 
 
 def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

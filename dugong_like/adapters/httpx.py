@@ -28,12 +28,14 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack, cast
 
 from ..client.dispatch import Lease
 from ..client.pool import Pool
 from ..client.pool_limits import Limits
+from ..client.trust import Trust
 from ..connection.connection import HTTPConnection
 from ..connection.exchange import HTTPResponse
 from ..drivers.detect import runner
@@ -41,18 +43,18 @@ from ..errors import AnsweredEarly
 from ..http.auth.basic import BasicAuth
 from ..http.h1.framing import ends_http
 from ..http.redaction import quoted
-from ..http.request import BodyFollowing
+from ..http.request import BodyFollowing, as_piece
 from ..http.target import Target
 from ..http.url import Origin
 from ..polling.contract import Co
+from ..polling.numbers import check_int, check_seconds
 from ..polling.timeouts import Timeouts
 from ..transport.proxy.proxy import Proxy
-from ..transport.tls.contexts import default_ssl_context, tls_context
 from .httpx_edition import Edition, derived, edition_of
 from .httpx_errors import PHASES
 from .httpx_network import AsyncNetwork, Network, SyncNetwork, errors_as
 from .httpx_trace import ConnectionTrace, Facts, RequestTrace, raw
-from .sending import Maker, Outgoing, Place, co_start, exchange, place_of
+from .sending import Maker, Outgoing, Place, co_start, exchange, given, place_of
 
 if TYPE_CHECKING:
     import httpx
@@ -71,6 +73,7 @@ else:
 T = TypeVar("T")
 PIECE: Final = 65536  # bytes of a body at a time
 FRAMING: Final = {b"content-length", b"transfer-encoding"}
+LIMITED: Final = (*PHASES, "pool")  # each has its time limit
 SCHEMES: Final = {"http", "https", "ws", "wss"}
 MAX_HEAD: Final = 100 * 1024  # bytes; the limit of httpcore
 
@@ -141,7 +144,7 @@ class Sending(Outgoing):
         self.edition = edition
         self.trace = trace
         limits = request.extensions.get("timeout", {})
-        self.timeouts = Timeouts(**{name: limits.get(name) for name in (*PHASES, "pool")})
+        self.timeouts = timeouts_for(*(limits.get(name) for name in LIMITED))
         # CONNECT has a Host of its own.
         left_out = FRAMING | {b"host"} if request.method == "CONNECT" else FRAMING
         fields = [field for field in request.headers.raw if field[0].lower() not in left_out]
@@ -239,6 +242,34 @@ class Connections:
         )
 
 
+def timeouts_for(*seconds: float | None) -> Timeouts:
+    """Return the time limits of a request: those for `LIMITED`, in this order.
+
+    Raises:
+        InvalidOption: one is negative, too large, or not a number.
+        TypeError: one has the wrong type.
+
+    """
+    try:
+        return _timeouts_for(*seconds)
+    except TypeError:  # perhaps one of the cache, which does not name the argument
+        for name, limit in zip(LIMITED, seconds, strict=True):
+            if limit is not None:
+                check_seconds(limit, name)
+        raise
+
+
+@lru_cache(maxsize=64, typed=True)
+def _timeouts_for(*seconds: float | None) -> Timeouts:
+    alike = len(set(seconds)) == 1
+    return Timeouts(
+        **{
+            name: given(limit, f"timeout={limit}" if alike else f"Timeout({name}={limit})")
+            for name, limit in zip(LIMITED, seconds, strict=True)
+        }
+    )
+
+
 def limits_for(limits: Any) -> Limits:
     """Return *limits*, which may be those of httpx, as `Limits`."""
     if limits is None:
@@ -247,6 +278,8 @@ def limits_for(limits: Any) -> Limits:
         return limits
     if not hasattr(limits, "max_keepalive_connections"):
         raise TypeError(f"limits are Limits of httpx or of this library, not {quoted(limits)}")
+    if (kept := limits.max_keepalive_connections) is not None:
+        check_int("max_keepalive_connections", kept, 0)
     return Limits(
         max_connections=limits.max_connections,
         max_keepalive=limits.max_keepalive_connections,
@@ -261,10 +294,7 @@ def context_for(verify: SSLContext | bool | str | os.PathLike[str], cert: Any) -
         if cert is not None:
             raise TypeError("cert goes with verify as a flag or a path; a context has its own")
         return verify
-    if verify is True and cert is None:
-        return default_ssl_context()
-    authorities = None if isinstance(verify, bool) else verify
-    return tls_context(verify=verify is not False, ca=authorities, client_cert=cert)
+    return Trust(verify=verify, cert=cert).context()
 
 
 def proxy_for(proxy: Any) -> Proxy | None:
@@ -419,7 +449,7 @@ async def send_body(conn: HTTPConnection, sending: Sending, request: Any) -> HTT
     pieces = aiter(request.stream)
     try:
         async for piece in pieces:
-            await sending.result(conn.co_write(piece))
+            await sending.result(conn.co_write(as_piece(piece)))
         await sending.result(conn.co_finish())
     except AnsweredEarly:
         pass

@@ -19,6 +19,7 @@ from ..polling.combinators import stall
 from ..polling.contract import Co, run
 from ..transport.upgraded.network_stream import NetworkStream
 from .httpx_errors import ERRORS, STREAM_ERRORS, Table, name_of
+from .sending import given
 
 T = TypeVar("T")
 
@@ -154,4 +155,4 @@ class AsyncNetwork(Network):
 
 def limited(timeout: float | None, op: Co[T]) -> Co[T]:
     """Limit *op* to *timeout* seconds without progress."""
-    return op if timeout is None else stall(timeout, op)
+    return op if timeout is None else stall(given(timeout, f"timeout={timeout}"), op)

@@ -28,7 +28,7 @@ import io
 import os
 import ssl
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -52,12 +52,18 @@ from requests.utils import (
 )
 from urllib3 import HTTPResponse as RawResponse
 from urllib3 import Timeout
-from urllib3.exceptions import LocationValueError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import (
+    LocationValueError,
+    ProtocolError,
+    ReadTimeoutError,
+    TimeoutStateError,
+)
 from urllib3.util import parse_url
 
 from ..client.dispatch import Lease
 from ..client.pool import Pool
 from ..client.pool_limits import Limits
+from ..client.trust import Trust
 from ..connection.connection import HTTPConnection
 from ..connection.exchange import HTTPResponse
 from ..errors import (
@@ -75,8 +81,7 @@ from ..polling.binary_streams import co_read_some
 from ..polling.contract import Co, run
 from ..polling.timeouts import Timeouts
 from ..transport.proxy.proxy import Proxy
-from ..transport.tls.contexts import default_ssl_context, tls_context
-from .sending import Maker, Outgoing, Place, exchange, place_of
+from .sending import Maker, Outgoing, Place, exchange, given, place_of
 
 Certificate = str | tuple[str, str] | None  # of the client: one file, or certificate and key
 PIECE: Final = 65536  # bytes of a body at a time
@@ -233,11 +238,14 @@ class Sending(Outgoing):
     """A request of requests, as it is sent."""
 
     def __init__(
-        self, request: requests.PreparedRequest, limits: Timeout, left_out: frozenset[str]
+        self,
+        request: requests.PreparedRequest,
+        timeout: float | tuple[float | None, float | None] | Timeout | None,
+        left_out: frozenset[str],
     ) -> None:
         fields = [field for field in request.headers.items() if field[0].lower() not in left_out]
         method, length = request.method or "", request.headers.get("Content-Length")
-        self._request, self._limits = request, limits
+        self._request, self._limits = request, time_limits(timeout)
         self.following = body = whole(request.body)
         if body is None and length == "0" and method != "TRACE":
             body = b""  # announced by requests, for DELETE for example
@@ -246,7 +254,9 @@ class Sending(Outgoing):
                 length = None  # it counts characters, or bytes of another encoding
             body = BodyFollowing(None if length is None else int(length))
         super().__init__(method, request.path_url, fields, body)
-        connect = Timeout.resolve_default_timeout(limits.connect_timeout)
+        self._given = f"timeout={shown(timeout)}"
+        connect = Timeout.resolve_default_timeout(self._limits.connect_timeout)
+        connect = given(connect, self._given)
         self.timeouts = Timeouts(connect=connect, pool=connect)
 
     def co_connect(self, conn: HTTPConnection) -> Co[None]:
@@ -259,6 +269,9 @@ class Sending(Outgoing):
             request = self._request
             message = f"{request.method} {request.url}: all {limits.total} s went on connecting"
             raise exceptions.ReadTimeout(message, request=request)
+        if rest is not None and limits.total is not None:
+            rest = round(rest, 3)  # which messages show
+        rest = given(rest, self._given)
         conn.timeout = Timeouts(connect=rest, read=rest, write=rest)
 
     def pieces(self) -> Iterator[bytes]:
@@ -316,10 +329,9 @@ class Adapter(BaseAdapter):
             ValueError: *timeout* is not a valid time-out.
 
         """
-        limits = time_limits(timeout)
         place = place_for(request, verify, cert, proxies)
         with errors_of_requests(request):
-            sending = Sending(request, limits, fields_left_out(place.setting.proxy))
+            sending = Sending(request, timeout, fields_left_out(place.setting.proxy))
             lease, head = exchange(self._pool, place, sending, sending.pieces())
         return self._response(request, head, Body(lease, head))
 
@@ -366,8 +378,8 @@ def place_for(
     proxies: dict[str, str] | None,
 ) -> Place:
     """Return where *request* goes, with a `Setting`."""
-    authorities = verify if isinstance(verify, bool) else os.fspath(verify)
-    pair = cert if cert is None or isinstance(cert, str) else (cert[0], cert[1])
+    authorities = os.fspath(verify) if isinstance(verify, os.PathLike) else verify
+    pair: Any = tuple(cert) if isinstance(cert, list) else cert
     setting = Setting(proxy_url(request, proxies), authorities, pair)
     try:
         url = urlsplit(str(request.url))
@@ -417,6 +429,19 @@ def time_limits(timeout: float | tuple[float | None, float | None] | Timeout | N
     return Timeout(connect=timeout, read=timeout)
 
 
+def shown(timeout: float | tuple[float | None, float | None] | Timeout | None) -> str:
+    """Return *timeout* as the caller has written it, for messages."""
+    if not isinstance(timeout, Timeout):
+        return str(timeout)
+    limits = {"total": timeout.total}
+    if timeout.connect_timeout != timeout.total:
+        limits["connect"] = timeout.connect_timeout
+    with suppress(TimeoutStateError):  # it is what connecting leaves of the total
+        limits["read"] = timeout.read_timeout
+    parts = [f"{name}={limit}" for name, limit in limits.items() if isinstance(limit, int | float)]
+    return f"Timeout({', '.join(parts)})"
+
+
 def whole(body: Any) -> Any:
     """Return *body* as bytes-like if it is in memory, otherwise unchanged."""
     if isinstance(body, io.StringIO):
@@ -437,13 +462,12 @@ def context_for(verify: bool | str, cert: Certificate) -> ssl.SSLContext:
     Raises:
         OSError: the file or directory does not exist.
         InvalidOption: it contains no certificates.
+        TypeError: an argument has the wrong type.
 
     """
-    if verify is True and cert is None:
-        return default_ssl_context()
-    for path in (verify, *((cert,) if isinstance(cert, str) else cert or ())):
+    trust = Trust(verify=verify, cert=cert)
+    for path in (verify, *(cert if isinstance(cert, tuple) else (cert,))):
         if isinstance(path, str) and not Path(path).exists():
             shown = quoted(path, MAX_PATH)
             raise FileNotFoundError(f"no certificates, as there is no file {shown}")
-    authorities = None if isinstance(verify, bool) else verify
-    return tls_context(verify=verify is not False, ca=authorities, client_cert=cert)
+    return trust.context()

@@ -15,10 +15,10 @@ from ..client.pool import Pool
 from ..connection.connection import HTTPConnection
 from ..connection.exchange import HTTPResponse
 from ..errors import AnsweredEarly
-from ..http.request import IDEMPOTENT, BodyFollowing, Buffer
+from ..http.request import IDEMPOTENT, BodyFollowing, Buffer, as_piece
 from ..http.url import Origin
 from ..polling.contract import Co, run
-from ..polling.timeouts import Timeouts
+from ..polling.timeouts import Given, Timeouts
 
 
 class Place(Origin):
@@ -113,6 +113,18 @@ class Outgoing:
         return conn.co_connect()
 
 
+def given(seconds: Any, as_: str) -> Any:
+    """Return a time limit that messages show as the user of the adapter has given it.
+
+    Args:
+        seconds: the limit; None for none. Other values are returned as they are.
+        as_: the text in the message, such as ``"timeout=5"``.
+
+    """
+    is_limit = isinstance(seconds, int | float) and seconds >= 0
+    return Given(seconds, as_) if is_limit else seconds
+
+
 def co_start(pool: Pool, place: Place, request: Outgoing) -> Co[tuple[Lease, HTTPResponse | None]]:
     """Send *request*, and receive the head of the response unless a body is to follow.
 
@@ -170,7 +182,7 @@ def exchange(
         conn = lease.connection
         try:
             for piece in pieces:
-                conn.write(piece)
+                conn.write(as_piece(piece))
             conn.finish()
         except AnsweredEarly:
             pass

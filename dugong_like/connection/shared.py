@@ -192,7 +192,7 @@ class SharedState(StreamInUse):
             exc.label(method, route.url(method, exchange.target))
             unencrypted = route.port == HTTPS_PORT and route.ssl_context is None
             if unencrypted and not exchange.answered and isinstance(exc, PEERS):
-                exc.append("on the port of https: is ssl_context=default_ssl_context() missing?")
+                exc.append("on the port of https: is TLS missing?")
 
     def labelled(self, exc: E, exchange: Exchange | None = None) -> E:
         """Return *exc*, about to be raised, with its label; see `label`.

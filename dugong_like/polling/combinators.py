@@ -30,6 +30,7 @@ from .contract import (
 from .numbers import check_seconds
 from .progress_deadline import ProgressDeadline
 from .reasons import joined
+from .timeouts import Given
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -78,7 +79,9 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
                     break
                 if limit.has_passed():
                     what = "could be sent" if need[1] & POLLOUT else "arrived"
-                    return timed_out(op, ConnectionTimedOut(f"nothing {what} for {seconds} s"))
+                    given = f" ({seconds.given})" if isinstance(seconds, Given) else ""
+                    message = f"nothing {what} for {seconds} s{given}"
+                    return timed_out(op, ConnectionTimedOut(message))
                 if need.deadline is not None and time.monotonic() >= need.deadline:
                     break
     except StopIteration as end:

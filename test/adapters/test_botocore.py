@@ -831,6 +831,42 @@ def test_a_body_may_have_another_time_limit(sessions):
     assert found[1] == "botocore.exceptions.ReadTimeoutError"
 
 
+def test_arguments_are_called_as_botocore_does(adapter):
+    """Time limits as in `botocore.config.Config`, from where they come."""
+    connect, read = adapter.time_limits((3, 4.5))
+    assert (connect.given, read.given) == ("connect_timeout=3", "read_timeout=4.5")
+    assert [limit.seconds for limit in adapter.time_limits(None)] == [60, 60]
+    assert adapter.time_limits((None, 1))[0] is None
+    for options, error, message in [
+        ({"timeout": "5"}, TypeError, "timeout is a number of seconds, or a pair"),
+        ({"timeout": (1, 2, 3)}, TypeError, "timeout is a number of seconds, or a pair"),
+        ({"timeout": (1, -2)}, InvalidOption, "a time limit of -2 seconds for read_timeout"),
+        ({"timeout": (1, "2")}, TypeError, "read_timeout is a number of seconds"),
+        ({"max_pool_connections": "a"}, TypeError, "max_pool_connections is an int"),
+    ]:
+        with pytest.raises(error, match=f"^{message}"):
+            adapter.HTTPSession(**options)
+
+
+def test_the_cause_of_a_time_out_shows_the_limit_as_it_was_given(sessions):
+    from botocore.exceptions import ReadTimeoutError
+
+    with own(sessions["ours"], silent(), read_timeout=0.05) as (s3, _):
+        with pytest.raises(ReadTimeoutError) as caught:
+            reading(s3)
+        assert str(caught.value.kwargs["error"]).endswith(" for 0.05 s (read_timeout=0.05)")
+
+
+def test_credentials_in_the_url_of_an_endpoint_are_not_sent(adapter):
+    """As with the session of botocore."""
+    from botocore.awsrequest import AWSRequest
+
+    request = AWSRequest("GET", "http://me:sesame@a.test/x", stream_output=True).prepare()
+    sent = adapter.prepared(request)
+    assert str(sent.url) == "http://a.test/x"
+    assert "authorization" not in sent.headers
+
+
 # ---- settings
 
 

@@ -19,7 +19,8 @@ from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import CloseConnection, TextMessage
 
-from dugong_like.adapters.httpx import AsyncTransport, Transport
+from dugong_like import InvalidOption
+from dugong_like.adapters.httpx import LIMITED, AsyncTransport, Transport, timeouts_for
 
 SIZE = 300_000
 
@@ -127,7 +128,7 @@ def test_httpx_gets_its_own_errors(make, path, error):
 def test_httpx_gets_its_own_errors_while_writing(make):
     pieces = [bytes(1 << 20)] * 30
     with ScriptedServer(deaf) as server:
-        with pytest.raises(make.httpx.WriteTimeout):
+        with pytest.raises(make.httpx.WriteTimeout, match=r" for 0.2 s \(Timeout\(write=0.2\)\)"):
             make(timeout=make.httpx.Timeout(20, write=0.2)).request(
                 "PUT", f"http://127.0.0.1:{server.port}/", content=pieces
             )
@@ -137,6 +138,52 @@ def test_httpx_gets_its_own_errors_while_writing(make):
                     "PUT", f"http://127.0.0.1:{server.port}/", content=content,
                     headers={"Content-Length": "5"},
                 )  # fmt: skip
+
+
+def test_time_limits_are_shown_as_they_were_given():
+    def shown(*arguments, **options):
+        seconds = httpx.Timeout(*arguments, **options).as_dict()
+        limits = timeouts_for(*(seconds[name] for name in LIMITED))
+        phases = (limits.to_reach, limits.to_read, limits.to_write, limits.to_wait_for_pool)
+        return [phase and phase.given for phase in phases]
+
+    assert shown(5.0) == ["timeout=5.0"] * 4
+    assert shown(5) == ["timeout=5"] * 4
+    assert shown(None) == [None] * 4
+    names = ["connect", "read", "write", "pool"]
+    assert shown(5, read=None) == [
+        f"Timeout({name}=5)" if name != "read" else None for name in names
+    ]
+    with pytest.raises(InvalidOption, match="-1 seconds for connect"):
+        shown(-1)
+    for problem in ("x", []):
+        with pytest.raises(TypeError, match="^write is a number of seconds"):
+            timeouts_for(1, problem, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"cert": 5}, TypeError, "cert is a path, or a tuple"),
+        ({"cert": tuple("abcd")}, TypeError, "cert is a path, or a tuple"),
+        ({"verify": 5}, TypeError, "verify is True, False, or the path"),
+        (
+            {"limits": httpx.Limits(max_keepalive_connections=-1)},
+            *(InvalidOption, "max_keepalive_connections cannot be -1"),
+        ),
+    ],
+)
+def test_a_wrong_argument_is_called_as_httpx_does(options, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        Transport(**options)
+
+
+def test_text_in_a_body_is_refused_in_words_of_http(make):
+    with (
+        ScriptedServer(mute) as server,
+        pytest.raises(TypeError, match="^a body consists of bytes"),
+    ):
+        make().request("POST", f"http://127.0.0.1:{server.port}/", content=["text"])
 
 
 def test_httpx_connects_in_time(make):
@@ -253,7 +300,7 @@ def test_httpx_leaves_http(make, method, options):
             got += await wait(stream.read(100_000, 5))
         assert got == data
         assert stream.get_extra_info("server_addr")[1] == server.port
-        with pytest.raises(make.httpcore.ReadTimeout):
+        with pytest.raises(make.httpcore.ReadTimeout, match=r" for 0.05 s \(timeout=0.05\)"):
             await wait(stream.read(1, 0.05))
         with pytest.raises(make.httpcore.WriteTimeout):
             await wait(stream.write(bytes(50 << 20), 0.2))

@@ -37,6 +37,7 @@ from kit.support import (
 )
 from requests.auth import HTTPDigestAuth
 
+from dugong_like import ScriptedTransport, run
 from dugong_like.adapters import requests as adapter
 
 SIZE = 300_000
@@ -692,9 +693,11 @@ def test_requests_connects_in_time(session):
 def test_requests_waits_for_each_phase_as_long_as_it_may(session):
     with ScriptedServer(mute) as server:
         url = f"http://127.0.0.1:{server.port}/"
-        with pytest.raises(requests.exceptions.ConnectTimeout):
+        as_given = r"(?s) within 0.2 s \(timeout=\(0.2, 20\)\)"
+        with pytest.raises(requests.exceptions.ConnectTimeout, match=as_given):
             session.get(url.replace("http", "https"), timeout=(0.2, 20))
-        with pytest.raises(requests.exceptions.ReadTimeout):
+        as_given = r" for 0.2 s \(timeout=\(20, 0.2\)\)"
+        with pytest.raises(requests.exceptions.ReadTimeout, match=as_given):
             session.get(url, timeout=(20, 0.2))
         proxies = {"https": url}
         with pytest.raises(requests.exceptions.ConnectTimeout):
@@ -705,6 +708,33 @@ def test_requests_waits_for_each_phase_as_long_as_it_may(session):
     with ScriptedServer(slow) as server:
         url = f"http://127.0.0.1:{server.port}/"
         assert session.get(url, timeout=(0.2, None)).text == "ok"
+
+
+def test_requests_shows_time_limits_as_they_were_given():
+    timeout = urllib3.Timeout
+    cases = {
+        "timeout=5": 5,
+        "timeout=(3, None)": (3, None),
+        "timeout=Timeout(connect=2, read=7.5)": timeout(connect=2, read=7.5),
+        "timeout=Timeout(total=9)": timeout(9),
+        "timeout=Timeout(total=9, connect=2)": timeout(9, connect=2),
+        "timeout=Timeout(total=9, read=3)": timeout(9, read=3),
+    }
+    request = requests.Request("GET", "http://a.test/").prepare()
+    for expected, given in cases.items():
+        sending = adapter.Sending(request, given, frozenset())
+        conn = adapter.HTTPConnection("a.test", transport=ScriptedTransport([]))
+        run(sending.co_connect(conn))
+        assert sending.timeouts.to_reach.given == expected
+        if given != (3, None):
+            assert conn.timeout.to_read.given == expected
+            assert len(str(conn.timeout.to_read.seconds)) <= len("8.999")
+
+
+@pytest.mark.parametrize("cert", [5, ("a", "b", "c", "d"), ("a",)])
+def test_requests_names_a_certificate_that_is_none(session, cert):
+    with pytest.raises(TypeError, match="^cert is a path, or a tuple"):
+        session.get("https://localhost/", cert=cert)
 
 
 def test_requests_goes_through_a_proxy_to_https(session, start, proxy):

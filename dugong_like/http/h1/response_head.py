@@ -200,7 +200,7 @@ def _instead(line: bytes) -> str:
     HTTP/2 a SETTINGS frame first (RFC 9113 section 3.4).
     """
     if line.startswith(TLS_ALERT):
-        return ", but TLS: is it https://, and ssl_context=default_ssl_context() missing?"
+        return ", but TLS: is it https://, and TLS missing here?"
     if line[:1] == b"\0" and line[3:5] == b"\x04\0":
         return ", but HTTP/2, which is not spoken here"
     return ""
