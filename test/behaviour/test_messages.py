@@ -672,7 +672,7 @@ def test_a_handshake_that_takes_too_long(do):
 
 @pytest.mark.parametrize("first", [b"\x15\x03\x01\x00\x02\x02\x46", b"\x15", b"\x15\x03\r\n\r\n"])
 def test_a_server_with_tls_where_none_is_expected(do, first):
-    with pytest.raises(InvalidResponse, match="TLS: is it https://, and TLS missing here") as caught:
+    with pytest.raises(InvalidResponse, match="TLS: is it https://, and TLS missing") as caught:
         get(do, scripted(first, b""))
 
     assert str(caught.value).startswith("GET http://example.org/a: ")
