@@ -206,7 +206,7 @@ def _begin(way: Way, origin: Origin, names: Sequence[str]) -> None:
 
 
 def _measure_url(url: str) -> Iterator[Row]:
-    place = parse_url(url)
+    place = parse_url(url, "none are sent")
     digests: dict[str, bytes] = {}
     for name, way in WAYS.items():
         work = Limited([place.target] * URL_TIMES, math.inf)

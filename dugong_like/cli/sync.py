@@ -34,6 +34,7 @@ from .urls import parse_url
 
 NETWORK: Final = 3
 SERVER: Final = 4
+LOGIN_OF_S3: Final = "botocore has those of S3, such as $AWS_ACCESS_KEY_ID"
 BARS: Final = ("copy", "compare", "verify")  # phases that have bytes
 WORDS: Final = {Kind.CLEAR: "delete", Kind.CONFIRM: "ask", Kind.COMPARE: "compare"}  # for people
 
@@ -68,7 +69,7 @@ def sync(parser: Parser, options: argparse.Namespace) -> int:
                     total=total,
                     fsync=options.fsync,
                     server=options.server,
-                    s3_endpoint=options.s3_endpoint and parse_url(options.s3_endpoint),
+                    s3_endpoint=options.s3_endpoint and parse_url(options.s3_endpoint, LOGIN_OF_S3),
                     record=True if options.record is None else options.record,
                     on_progress=report.show_progress,
                     on_step=report.show_step,

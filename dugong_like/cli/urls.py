@@ -14,8 +14,12 @@ SAFE: Final = "!#$%&'()*+,/:;=?@[]~"  # not encoded behind the host (RFC 3986 se
 _place = re.compile(r"[^:/?#]*://[^/?#]*").match
 
 
-def parse_url(text: str) -> URL:
+def parse_url(text: str, login: str = "give them by -u or --netrc") -> URL:
     """Parse the URL *text*, after percent-encoding spaces and non-ASCII letters.
+
+    Args:
+        text: see above.
+        login: what to do with user and password instead, as a URL is shown and stored.
 
     Raises:
         InvalidRequest: it is not an http or https URL, or has a user name, or is not UTF-8.
@@ -26,6 +30,10 @@ def parse_url(text: str) -> URL:
     except UnicodeEncodeError:  # a byte of the command line that could not be decoded
         raise InvalidRequest(f"not a URL, as it is not UTF-8: {shown_url(text)!r}") from None
     place = _place(text)
+    if place is not None and "@" in place[0]:
+        raise InvalidRequest(
+            f"user name and password must not be in a URL, {login}: {shown_url(text)!r}"
+        )
     if place is not None:
         text = place[0] + quote(text[place.end() :], safe=SAFE)
     if not text.lower().startswith(("http://", "https://")):

@@ -166,7 +166,7 @@ def test_get_never_leaves_half_a_file(tmp_path):
     [
         (["get", "http://127.0.0.1:1/"], 1, "Connection refused"),
         (["get", "ftp://127.0.0.1/"], 2, "http://"),
-        (["get", "http://user@127.0.0.1/"], 2, "user name"),
+        (["get", "http://user@127.0.0.1/"], 2, "-u or --netrc"),
         (["get", "http://127.0.0.1:99999/"], 2, "not a port number"),
         (["get", "http://127.0.0.1:1/", "-H", "Bad"], 2, "no colon"),
         (["get", "http://127.0.0.1:1/", "-H", "Bad Name: x"], 2, "not a token"),
@@ -978,6 +978,45 @@ def test_parse_url_keeps_the_query_and_drops_the_fragment():
 
     assert (url.host, url.port) == ("::1", 81)
     assert url.target == "/a%20b/%C3%BC?q=1&r=a%20b"
+
+
+def test_no_command_takes_a_password_in_a_url_or_shows_it(tmp_path, capfd, monkeypatch):
+    """The message says what to do instead."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"data")
+    login = "http://user:s%65kret@127.0.0.1:1/"
+    (tmp_path / "list").write_text(f"{login}\n")
+    instead = {
+        "-u or --netrc": [
+            *(["get", *args, login] for args in ([], ["-o", "out"], ["-O"], ["-c", "-o", "out"])),
+            *([name, login] for name in ("head", "delete", "options")),
+            ["get", "-i", "list"],
+            ["get", "http://127.0.0.1:1/", login],
+            ["put", "file", login],
+            ["post", login, "--json", "1"],
+            ["patch", login, "--json", "1"],
+            [login],
+            *(["sync", *args, "folder", login] for args in ([], ["--json"], ["-n"], ["-v"])),
+            *(["sync", *args, login, "folder"] for args in ([], ["--json"], ["-n"])),
+            ["sync", "folder", login.upper().replace("%65", "e")],
+        ],
+        "none are sent": [["demo", "--url", login]],
+        "AWS_ACCESS_KEY_ID": [["sync", "--s3-endpoint", login, "folder", "s3://bucket/x"]],
+    }
+    wrong = []
+    for words, all_args in instead.items():
+        for args in all_args:
+            try:
+                status = main(args)
+            except SystemExit as end:
+                status = end.code
+            out, err = capfd.readouterr()
+            text = (out + err).lower()
+            if status != 2 or words not in err or "kret" in text or "user:" in text:
+                wrong.append((args, status, out, err))
+    assert wrong == []
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder", "list"]
 
 
 def test_parse_url_fills_in_what_is_missing():

@@ -33,20 +33,20 @@ class Pair:
         file.write_bytes(data)
         os.utime(file, ns=(mtime_ns, mtime_ns))
 
-    def up(self, **options):
+    def up(self, source=None, target=BASE, **options):
         """Upload; return the result."""
         self.steps.clear()
         self.store.seen.clear()
         options = {"record": self.record, "on_step": self.steps.append, **options}
-        return self.client.sync(self.root, BASE, **options)
+        return self.client.sync(source or self.root, target, **options)
 
-    def down(self, **options):
+    def down(self, source=BASE, target=None, **options):
         """Download; return the result."""
         self.steps.clear()
         self.store.seen.clear()
         record = self.record.with_name("record-back")
         options = {"record": record, "on_step": self.steps.append, **options}
-        return self.client.sync(BASE, self.back, **options)
+        return self.client.sync(source, target or self.back, **options)
 
     def errors(self):
         return {step.path: step.error for step in self.steps if step.error is not None}

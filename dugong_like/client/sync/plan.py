@@ -22,7 +22,8 @@ no     yes    anything else                                 DELETE, if deletes a
 no     no     the record has it                             FORGET
 ====== ====== ============================================= =======================================
 
-Times are compared for equality only, so a clock that is wrong, or is set, makes no difference.
+Times are compared for equality only, so a clock that is wrong, or is set, makes no difference. Two
+times are equal as well if a file system with coarse times would store one as the other.
 
 Not here: listings (tree.py), and doing it (run.py).
 """
@@ -39,7 +40,9 @@ from .tree import Facts, Item, as_text, parents
 
 T = TypeVar("T", Item, Known)
 NO_FOLDERS: Final[AbstractSet[str]] = frozenset()
-COARSEST: Final = 2 * 10**9  # nanoseconds: the times of FAT are even seconds
+# Steps of the times that file systems store, in nanoseconds: FAT, HFS+, exFAT, those whose times
+# are set in microseconds, and NTFS.
+GRAINS: Final = (2 * 10**9, 10**9, 10**7, 10**3, 10**2)
 
 
 class Kind(StrEnum):
@@ -182,7 +185,7 @@ class Plan:
         """
         if not self._rules.exact_times or there.mtime_ns is None:
             return False
-        return here.mtime_ns is None or abs(here.mtime_ns - there.mtime_ns) > COARSEST
+        return here.mtime_ns is None or not _may_be_stored_as(there.mtime_ns, here.mtime_ns)
 
     def _surplus(self, path: str, other: Facts) -> Step | None:
         """Return what becomes of a file that the source does not have."""
@@ -195,6 +198,16 @@ class Plan:
         if path in rules.source_folders or not self.in_the_way.isdisjoint(parents(path)):
             return Step(Kind.CLEAR, path, other.size, "in the way of another file")
         return Step(Kind.DELETE, path, other.size, "not in the source")
+
+
+def _may_be_stored_as(mtime_ns: int, stored: int) -> bool:
+    """Return True if a file system may store *mtime_ns* as *stored*, rounded down or up.
+
+    That its times are coarse is seen by *stored*: one of 2.5 s is not of a file system that has
+    whole seconds only.
+    """
+    grain = next((each for each in GRAINS if stored % each == 0), 1)
+    return abs(mtime_ns - stored) < grain
 
 
 def _is_known(here: Facts | None, known: Known | None) -> bool:

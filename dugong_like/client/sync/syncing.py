@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from ...errors import DeadlineExceeded, InvalidOption, TransferError
+from ...http.auth.basic import BasicAuth
 from ...http.redaction import quoted, shown_url
 from ...http.url import URL
+from ...http.userinfo import split_credentials
 from ...polling.contract import Co, within
 from ..layers.retry import Retry
 from ..transfers.downloading import co_read_explanation
@@ -29,6 +31,7 @@ from .s3_service import S3Service, is_place, place_of
 from .webdav import WebDAVRemote
 
 if TYPE_CHECKING:
+    from ...http.auth.flow import Auth
     from ..bulk.map_results import MapResults
 
 URLS: Final = ("http://", "https://")
@@ -75,13 +78,15 @@ def co_sync(
     local = LocalFolder(root, follows=settings.follows_links, synced=settings.fsync)
     retry = parts.retry or Retry()
 
+    in_s3 = place_of(place) if isinstance(place, str) and is_place(place) else None
+    url, auth = _split(place) if in_s3 is None and isinstance(place, str | URL) else (None, None)
+
     def build(method: str, url: URL, **further: Any) -> Any:
         request = parts.build(method, url, **further)
         request.extensions.setdefault("retry", retry)
+        if auth is not None:
+            request.auth = auth
         return request
-
-    in_s3 = place_of(place) if isinstance(place, str) and is_place(place) else None
-    url = as_folder(URL(str(place))) if in_s3 is None and isinstance(place, str | URL) else None
 
     def co_run() -> Co[SyncResult]:
         if in_s3 is not None:
@@ -116,6 +121,14 @@ def is_remote(value: object) -> bool:
     if isinstance(value, str):
         return value.lower().startswith(URLS) or is_place(value)
     return isinstance(value, URL) or hasattr(value, "co_list")
+
+
+def _split(place: URL | str) -> tuple[URL, Auth | None]:
+    """Return the URL of a folder, and what user and password in it mean; None without them."""
+    if isinstance(place, URL):
+        return as_folder(place), None
+    url, login = split_credentials(place)
+    return as_folder(url), None if login is None else BasicAuth(*login)
 
 
 def _why_no_pair(source: object, target: object) -> str:

@@ -66,7 +66,8 @@ def test_names_of_other_tools_get_advice(manifest):
         (BASE, None, TypeError),
         ("a", f"{BASE}?x=1", InvalidOption),
         ("a", f"{BASE}#x", InvalidOption),
-        ("a", "http://user:password@example.org/", InvalidRequest),
+        ("a", "http://user:pass@word@example.org/", InvalidRequest),
+        ("a", "http://user:pass@example.org/?x=1", InvalidOption),
         ("a\0", BASE, ValueError),
     ],
 )

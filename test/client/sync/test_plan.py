@@ -48,12 +48,6 @@ CASES = {
     "times that a server gives are not exact": (HERE, EXACT, None, UP, "copy"),
     "exact times": (HERE, EXACT, None, MANIFEST, None),
     "exact times that differ": (Facts(5, 101), EXACT, None, MANIFEST, "copy"),
-    "the same tag, another time in the list": (
-        *(HERE, Facts(5, 10**18, "1"), KNOWN, DOWN._replace(exact_times=True), "copy"),
-    ),
-    "the same tag, a coarse time": (
-        *(HERE, Facts(5, 10**9, "1"), KNOWN, DOWN._replace(exact_times=True), None),
-    ),
     "exact times, another size": (Facts(6, 100), EXACT, None, MANIFEST, "copy"),
     "sent by a run that was killed": (HERE, None, KNOWN, MANIFEST, "confirm"),
     "changed, and sent by a run that was killed": (
@@ -90,6 +84,37 @@ def test_one_file(name):
     )
 
     assert found == ({} if expected is None else {"a": expected})
+
+
+# Time here; times of the list that a file system may have stored so; others.
+S = 10**9
+STORED = {
+    "even seconds": (4 * S, [4 * S, 4 * S - 2 * S + 1, 6 * S - 1], [2 * S, 6 * S, 10**18]),
+    "whole seconds": (5 * S, [5 * S, 4 * S + 1, 6 * S - 1], [4 * S, 6 * S]),
+    "hundredths": (
+        *(5 * S + 10**7, [5 * S + 1, 5 * S + 2 * 10**7 - 1], [5 * S, 5 * S + 2 * 10**7]),
+    ),
+    "microseconds": (5 * S + 1000, [5 * S + 1, 5 * S + 1999], [5 * S, 5 * S + 2000]),
+    "NTFS": (5 * S + 100, [5 * S + 1, 5 * S + 199], [5 * S, 5 * S + 200]),
+    "nanoseconds": (5 * S + 101, [5 * S + 101], [5 * S + 100, 5 * S + 102, 5 * S, 6 * S]),
+    "before 1970": (-4 * S, [-6 * S + 1, -2 * S - 1], [-6 * S, -2 * S]),
+    "before 1970, nanoseconds": (-4 * S + 1, [-4 * S + 1], [-4 * S, -4 * S + 2]),
+    "the first moment": (0, [-1, 1, 2 * S - 1], [2 * S, -2 * S]),
+}
+
+
+def test_a_coarse_time_is_taken_for_the_one_that_was_sent():
+    """Within one second another client may store as many bytes, which have the same tag."""
+    wrong = []
+    for name, (time, same, others) in STORED.items():
+        for listed in same + others:
+            for rules in (UP._replace(exact_times=True), DOWN._replace(exact_times=True)):
+                sides = {"a": Facts(5, time)}, {"a": Facts(5, listed, "1")}
+                found, _ = plan_of(*sides, {"a": (5, time, "1")}, rules)
+                if found != ({} if listed in same else {"a": "copy"}):
+                    wrong.append((name, time, listed, rules.upload))
+
+    assert not wrong
 
 
 def test_unchanged_and_extra_files_are_counted():

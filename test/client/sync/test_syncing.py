@@ -4,7 +4,7 @@ import pytest
 from kit.sites import answer_of
 from kit.sync_server import BASE
 
-from dugong_like import URL, StatusError
+from dugong_like import URL, InvalidRequest, StatusError
 from dugong_like.client.sync.manifest import NAME, ManifestRemote
 
 
@@ -69,3 +69,48 @@ def test_requests_have_the_settings_of_the_client(pair):
     pair.up()
 
     assert set(seen) == {"1"}
+
+
+LOGIN = BASE.replace("://", "://user:s%65kret@")
+
+
+@pytest.mark.parametrize("upload", [True, False])
+def test_user_and_password_in_a_url_are_sent_to_its_origin_and_are_nowhere_else(pair, upload):
+    pair.write("a")
+    pair.write("b", b"x" * 300_000)
+    pair.up()
+    fields = []
+
+    def answer(seen, path):
+        fields.append(seen.headers.get("authorization"))
+        return answer_of(507) if path == b"a" and seen.method in ("PUT", "GET") else None
+
+    pair.store.by.append(answer)
+    if upload:
+        pair.write("a", b"other")
+        result = pair.up(source=pair.root, target=LOGIN)
+    else:
+        result = pair.down(source=LOGIN, target=pair.back)
+
+    assert result.failed == 1
+    assert set(fields) == {"Basic dXNlcjpzZWtyZXQ="}
+    assert "sekret" not in repr(result)
+    assert "user" not in str(result.failures[0].error)
+    stored = [path.read_bytes() for path in pair.record.parent.iterdir()]
+    assert not any(b"sekret" in data for data in [*stored, *pair.store.files.values()])
+
+
+def test_the_record_of_a_folder_is_the_same_with_and_without_a_password(pair, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(pair.record.parent))
+    pair.write("a")
+    pair.up(record=True)
+
+    assert pair.up(source=pair.root, target=LOGIN, record=True).unchanged == 1
+
+
+@pytest.mark.parametrize("login", ["user:s@kret", "user:sekret%zz", "user:sekret%00", "u%3As:kret"])
+def test_a_login_that_is_not_valid_is_not_shown(pair, login):
+    with pytest.raises(InvalidRequest) as failure:
+        pair.client.co_sync(pair.root, BASE.replace("://", f"://{login}@"))
+
+    assert "kret" not in str(failure.value)
