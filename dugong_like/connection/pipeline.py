@@ -18,7 +18,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import count, islice
 from operator import attrgetter
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 from ..errors import (
     AnsweredEarly,
@@ -114,8 +114,10 @@ class Pipeline:
     that is returned; with *statuses* also those behind an answer that is asked for again. Over
     HTTP/2 it is what the windows of *depth* streams allow.
 
-    While it is used the other operations of the connection are its own. It is for one operation at
-    a time: see `SharedPipeline` for several threads or tasks.
+    While it is used the other operations of the connection are its own. If not all answers are
+    taken, as a loop over them is left, the connection has to be told: by `close`, or at the end of
+    a ``with`` block. It is for one operation at a time: see `SharedPipeline` for several threads or
+    tasks.
 
     Args:
         conn: the connection, an `HTTPConnection` without pending responses.
@@ -239,11 +241,8 @@ class Pipeline:
                     answer = yield from self._co_read(first, gathers)
                 else:
                     answer = yield from self._co_beside(first, lambda: self._co_read(first))
-            except Exception as exc:
-                if (problem := self._failed(first, exc)) is exc:
-                    raise
-                if problem is not None:
-                    raise problem from exc
+            except Exception as exc:  # noqa: BLE001 - raised there, unless it is sent again
+                self._go_on(first, exc)
             else:
                 self._note_whole(first, answer)
 
@@ -279,11 +278,8 @@ class Pipeline:
                     self._stream = self._streamed(first, response)
                     return self._stream
                 answer = yield from self._co_beside(first, lambda: self._co_read(first))
-            except Exception as exc:
-                if (problem := self._failed(first, exc)) is exc:
-                    raise
-                if problem is not None:
-                    raise problem from exc
+            except Exception as exc:  # noqa: BLE001 - raised there, unless it is sent again
+                self._go_on(first, exc)
             else:
                 self._note_whole(first, answer)
 
@@ -317,6 +313,12 @@ class Pipeline:
     def __iter__(self) -> Iterator[Answer]:
         """Iterate over the answers, blocking."""
         return iter(self.next, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def send(self) -> None:
         """Begin to send what may be sent now. Never waits, and raises nothing.
@@ -358,7 +360,10 @@ class Pipeline:
         self._fill()
         if (problem := self._made_badly) is not None:
             self._made_badly = None
-            raise problem
+            try:
+                raise problem
+            finally:
+                del problem  # or it would keep this frame, which keeps it, and what is half sent
         return self._open[0] if self._open else None
 
     def _pause(self) -> float:
@@ -578,9 +583,8 @@ class Pipeline:
             result = yield from self._co_beside(first, lambda: op)
         except (ConnectionClosed, ProtocolError) as exc:
             self._end_stream()
-            if (problem := self._failed(first, exc, given=True)) is exc or problem is None:
-                raise
-            raise problem from exc
+            self._go_on(first, exc, given=True)
+            raise
         finally:
             op.close()
         if is_end(result):
@@ -687,6 +691,24 @@ class Pipeline:
         ticket.op = None
         self._put_back([ticket])
         self._conn.report_retry(None)
+
+    def _go_on(self, first: Ticket, exc: Exception, *, given: bool = False) -> None:
+        """Get ready to go on after *exc*, and raise what is to be raised for it, if anything is.
+
+        Args:
+            first: see `_failed`.
+            exc: the same.
+            given: the same.
+
+        """
+        problem = self._failed(first, exc, given=given)
+        try:
+            if problem is exc:
+                raise problem
+            if problem is not None:
+                raise problem from exc
+        finally:
+            del problem, exc  # or they would keep this frame, which keeps them
 
     def _failed(self, first: Ticket, exc: Exception, *, given: bool = False) -> Exception | None:
         """Get ready to go on after *exc*; return what to raise, None if *first* is sent again.

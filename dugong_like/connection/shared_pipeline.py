@@ -173,6 +173,7 @@ class SharedPipeline:
         self._rooms: list[Wake] = []  # of those who wait until they can submit
         self._news = Wake("request")  # for the driving operation: something has changed
         self._starved = True  # it would send if something was submitted
+        self._looks = 0  # of those who wait, how many are to see whether they still have to
         self._finished = self._closed = self._ended = False
 
     # ---- submitting
@@ -368,6 +369,7 @@ class SharedPipeline:
     def note_cancelled(self, pending: PendingAnswer) -> None:
         """Note that nobody wants the answer of *pending*."""
         self.note_taken(pending)
+        self._looks = len(self._driving.waiting) + 1
         self._news.set()
 
     def _make_room(self) -> None:
@@ -381,9 +383,19 @@ class SharedPipeline:
     def co_until(self, is_done: Callable[[], bool]) -> Co[None]:
         """Drive the pipeline, or let another one do so, until *is_done* is true."""
         while not is_done():
+            going = self._driving.co_holding(self._co_drive(is_done))
             try:
-                yield from self._driving.co_holding(self._co_drive(is_done))
+                need = next(going)
+                # The driving one hands on to those that it finds in the queue. It may have done all
+                # there is to do before this one was there, and wait for other news since then.
+                if is_done():
+                    return
+                yield need
+                yield from going
+            except StopIteration:
+                pass  # it has driven, without a wait
             finally:
+                going.close()
                 if self._closed and not self._ended:  # in between
                     self._send()
 
@@ -424,11 +436,18 @@ class SharedPipeline:
 
     def _co_drive(self, is_done: Callable[[], bool]) -> Co[None]:
         """Send and read until *is_done* is true, or there is news for others who wait."""
-        bundle = Bundle()
+        bundle, driving = Bundle(), self._driving
         try:
-            while not (is_done() or self._closed):
+            while True:
+                self._news.clear()  # before anything is looked at that it may be about
+                if is_done() or self._closed:
+                    return
+                if self._looks and driving.waiting:
+                    self._looks -= 1
+                    return
+                self._looks = 0
                 yield from self._co_answer(is_done, bundle)
-                if self._driving.waiting:
+                if driving.waiting:
                     return
         finally:
             try:
@@ -441,7 +460,6 @@ class SharedPipeline:
         """Wait until something is answered, was given up, or was submitted."""
         pipeline, news = self._pipeline, self._news
         given_up = pipeline.given_up
-        news.clear()  # before the pipeline looks for requests
         op = pipeline.co_next()
         try:
             while not news.is_set():

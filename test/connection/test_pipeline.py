@@ -1,5 +1,6 @@
 """Many requests at once: order, what is sent when, and what is sent again."""
 
+import gc
 import hashlib
 import json
 import math
@@ -8,6 +9,7 @@ import random
 import socket
 import struct
 import threading
+import weakref
 from collections import Counter
 from contextlib import ExitStack
 
@@ -25,6 +27,7 @@ from dugong_like import (
     ConnectFailed,
     ConnectionClosed,
     ConnectionTimedOut,
+    DugongError,
     HTTPConnection,
     InvalidRequest,
     InvalidResponse,
@@ -402,6 +405,41 @@ def test_what_makes_the_requests_may_fail_and_those_before_are_sent():
         with pytest.raises(LookupError):
             pipeline.next()
         assert [each.request.target for each in pipeline] == ["/0", "/1", "/2"]
+
+
+def test_connection_is_usable_when_the_block_of_a_pipeline_is_left():
+    transport = ScriptedTransport([answer("/0")], [answer("/2")])
+    with HTTPConnection("example.org", transport=transport) as conn:
+        with Pipeline(conn, (Request(target=f"/{number}") for number in range(9))) as pipeline:
+            for each in pipeline:
+                assert each.body == b"/0"
+                break
+
+        assert pipeline.next() is None
+        assert conn.exchange("GET", "/2").body == b"/2"
+
+
+@pytest.mark.parametrize("way", ["iter", "run", "next_stream"])
+@pytest.mark.parametrize("kind", ["iterable", "connection", "protocol"])
+def test_pipeline_that_has_failed_is_freed_without_the_garbage_collector(kind, way):
+    def requests():
+        yield Request(target="/0")
+        if kind == "iterable":
+            raise RuntimeError("no more names")
+
+    wire = b"no HTTP\r\n\r\n" if kind == "protocol" else None
+    transport = ScriptedTransport(*[[wire]] * 3)
+    with HTTPConnection("example.org", transport=transport) as conn:
+        pipeline = Pipeline(conn, requests(), backoff=0)
+        is_there = weakref.ref(pipeline)
+        gc.disable()
+        try:
+            with pytest.raises((RuntimeError, DugongError)) as failure:
+                list(pipeline) if way == "iter" else getattr(pipeline, way)()
+            del failure, pipeline
+            assert is_there() is None
+        finally:
+            gc.enable()
 
 
 def test_a_connection_that_cannot_be_made_fails_each_request():

@@ -259,6 +259,35 @@ def test_cancelled_before_it_was_sent_and_after(held):
     assert held.seen == ["/0", "/1", "/3"]
 
 
+def test_answer_that_comes_before_one_is_in_the_queue_is_noticed():
+    with HTTPConnection("127.0.0.1", 1) as conn, SharedPipeline(conn) as pipeline:
+        driving = pipeline.co_next()
+        next(driving)  # for a request, as nothing is submitted
+        looks = iter([False, True, True])
+
+        assert list(pipeline.co_until(lambda: next(looks))) == []
+        driving.close()
+
+
+def test_each_one_that_waits_notices_that_its_answer_is_cancelled(held):
+    with HTTPConnection("127.0.0.1", held.port, timeout=PATIENCE) as conn:
+        with SharedPipeline(conn) as pipeline:
+            pending = [pipeline.submit(get(number)) for number in range(5)]
+            waiting = [each.co_result() for each in pending]
+            for op in waiting:
+                next(op)  # the first one drives, and the server answers nothing
+            for number in (3, 1, 4):
+                assert pending[number].cancel()
+                with pytest.raises(concurrent.futures.CancelledError):
+                    for step in range(50):  # each of them has its turn several times
+                        op = waiting[(number + step) % 5]
+                        if op.gi_frame is not None:
+                            next(op)
+                assert waiting[number].gi_frame is None
+            held.may.release(9)
+            assert run(both(waiting[0], waiting[2]))[1].body == b"/2"
+
+
 def test_answer_of_a_request_that_was_cancelled_when_it_was_sent_is_nobody_elses(held):
     with HTTPConnection("127.0.0.1", held.port, timeout=PATIENCE) as conn:
         with ThreadPoolExecutor(1) as pool, SharedPipeline(conn) as pipeline:
