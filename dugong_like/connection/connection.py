@@ -380,7 +380,7 @@ class HTTPConnection(Operations):
                 if begun is not True:
                     return run(self._co_exchange_by_halves(session, exchange, head, whole, begun))
                 try:
-                    if (limit := shared.head) is not None:
+                    if (limit := shared.head_limit) is not None:
                         exchange.head_until = monotonic() + limit
                     stream = shared.stream
                     if stream is not None and not stream.wait_to_recv(shared.head_timeout):

@@ -12,12 +12,10 @@ from typing import cast
 from weakref import ref
 
 from ..errors import DugongError
-from ..polling.contract import POLLOUT
 from ..transport.socket_waits import seconds_idle
 from .exchange import Exchange
-from .h1.session import Session
 from .operations import Operations
-from .shared import SharedState, open_sessions
+from .shared import HasSharedState, SharedState, open_sessions
 
 _by_descriptor: dict[int, ref[SharedState]] = {}  # replaced as a whole, by any thread
 
@@ -25,17 +23,7 @@ _by_descriptor: dict[int, ref[SharedState]] = {}  # replaced as a whole, by any 
 def reason_of(fd: int, mask: int) -> str | None:
     """See `Explainer.reason_of`: of the session that receives from *fd*."""
     session = _session_of(fd)
-    if session is None:
-        return None
-    if mask & POLLOUT and session.sender_waits:
-        return "send"
-    try:
-        exchange = session.pending[0]
-    except IndexError:
-        return None
-    if exchange.answered:
-        return "body"
-    return "100 (Continue)" if exchange.expects_continue else "response head"
+    return None if session is None else session.reason_of_wait(mask)
 
 
 def _session_of(fd: int) -> SharedState | None:
@@ -68,8 +56,8 @@ def subject_of(values: Iterable[object]) -> tuple[str, float | None] | None:
             exchange = cast("Exchange", value)
         elif shared is None and issubclass(kind, SharedState):
             shared = cast("SharedState", value)
-        elif shared is None and issubclass(kind, Session):
-            shared = cast("Session", value).shared
+        elif shared is None and issubclass(kind, HasSharedState):
+            shared = cast("HasSharedState", value).shared
         elif conn is None and issubclass(kind, Operations):
             conn = cast("Operations", value)
     about = DugongError()  # an error says what it is about, without secrets

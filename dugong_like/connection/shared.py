@@ -10,6 +10,7 @@ Not here: sending (sender.py), receiving (receiver.py), and closing (cancelling.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -23,11 +24,12 @@ from ..errors import (
     TransportError,
 )
 from ..http.hosts import HTTPS_PORT
-from ..polling.contract import Co
+from ..polling.contract import POLLOUT, Co
 from ..polling.fair_lock import FairLock
 from ..polling.timeouts import NO_LIMITS, Timeouts
 from ..polling.wake import Wake, co_checkpoint
 from ..transport import exclusive
+from ..transport.connect import open as connecting
 from ..transport.exclusive import StreamInUse
 from .exchange import Exchange
 from .states import BROKEN, CLOSED, NEW, OPEN, SESSION, SessionEvent, follow
@@ -47,6 +49,19 @@ MANY = 256  # pending requests: a list that is longer takes longer to lose its f
 PEERS = (ProtocolError, TransportError)  # errors that the peer or the network have made
 
 
+class HasSharedState:
+    """Base of the sessions of either protocol: the part by which they are found (reasons.py).
+
+    Attributes:
+        shared: see `SharedState`.
+
+    """
+
+    __slots__ = ("shared",)
+
+    shared: SharedState
+
+
 class SharedState(StreamInUse):
     """One connection to one origin, from before it is opened until it is closed.
 
@@ -60,8 +75,8 @@ class SharedState(StreamInUse):
         timeouts: how long everything may take.
         timeout: seconds that may pass without anything arriving, or None.
         write_timeout: seconds that may pass without anything being sent, or None.
-        head_timeout: seconds until a response begins, at most; or None.
-        head: `Timeouts.head`.
+        head_timeout: seconds that may pass until a response begins, or None.
+        head_limit: see `TimeLimits`.
         total: `Timeouts.total`.
         pending: the requests whose responses have not been read to their end, in order.
         state: whether the session can be used.
@@ -85,8 +100,9 @@ class SharedState(StreamInUse):
 
     __slots__ = (
         *("_callbacks", "_closed_by_us", "_failure", "config", "direct"),
-        *("ended", "exchanges", "exchanging", "head", "head_timeout", "lost", "meter", "observer"),
-        *("peeking", "pending", "reader_waits", "reason", "route", "sender_waits", "state"),
+        *("ended", "exchanges", "exchanging", "head_limit", "head_timeout", "lost", "meter"),
+        *("observer", "peeking", "pending", "reader_waits", "reason", "route", "sender_waits"),
+        *("state",),
         *("timeout", "timeouts", "timings", "total", "turn_waits", "write_timeout"),
     )
 
@@ -94,7 +110,7 @@ class SharedState(StreamInUse):
     timeout: float | None
     write_timeout: float | None
     head_timeout: float | None
-    head: float | None
+    head_limit: float | None
     total: float | None
 
     def __init__(self, config: ConnectionConfig, timeout: float | Timeouts | None) -> None:
@@ -105,7 +121,7 @@ class SharedState(StreamInUse):
         if timeout is None:  # as with `limit`, but connections are made often
             self.timeouts = NO_LIMITS
             self.timeout = self.write_timeout = self.head_timeout = None
-            self.head = self.total = None
+            self.head_limit = self.total = None
         else:
             self.limit(timeout)
         # A deque takes 760 bytes, a quarter of an idle connection, but is quicker if many are sent.
@@ -208,6 +224,21 @@ class SharedState(StreamInUse):
         pending = self.pending
         self.label(exc, pending[0] if pending else None)
 
+    # ---- for those who ask what is waited for
+
+    def reason_of_wait(self, mask: int) -> str | None:
+        """Return what a wait for *mask* on the stream is for; None if that is not known.
+
+        Any thread may ask.
+        """
+        if mask & POLLOUT and self.sender_waits:
+            return "send"
+        try:
+            exchange = self.pending[0]
+        except IndexError:
+            return None
+        return awaited_of(exchange)
+
     # ---- connecting
 
     def open(self) -> Co[None] | None:
@@ -215,12 +246,10 @@ class SharedState(StreamInUse):
 
         Raises what `co_open` in open.py raises.
         """
-        from ..transport.connect.open import begin, co_open  # noqa: PLC0415 - 3 ms, for the first
-
         if self.observer is not None:  # each step is an event
-            return self._co_open(co_open(self.route, self.timeouts))
+            return self._co_open(connecting.co_open(self.route, self.timeouts))
         try:
-            stream, attempt = begin(self.route)
+            stream, attempt = connecting.begin(self.route)
         except ConnectFailed as exc:
             self.label(exc)
             return self._co_fail(exc)
@@ -231,8 +260,8 @@ class SharedState(StreamInUse):
             self.take(stream)
             return None
         if attempt is None:
-            return self._co_open(co_open(self.route, self.timeouts))
-        return self._co_open(co_open(self.route, self.timeouts, attempt))
+            return self._co_open(connecting.co_open(self.route, self.timeouts))
+        return self._co_open(connecting.co_open(self.route, self.timeouts, attempt))
 
     def _co_open(self, going: Co[Stream]) -> Co[None]:
         try:
@@ -368,9 +397,7 @@ class SharedState(StreamInUse):
             return False
         # Without its traceback, which leads back to here: the descriptor would stay open
         # until the garbage collector runs.
-        from copy import copy  # noqa: PLC0415 - for failures
-
-        self._failure = copy(failure)
+        self._failure = copy.copy(failure)
         return True
 
     def stop_sending(self) -> None:
@@ -477,6 +504,13 @@ def _broken(failure: Exception | None, sent: Sent) -> ConnectionClosed:
     if isinstance(failure, ConnectionClosed):
         broken.retryable = failure.retryable
     return broken
+
+
+def awaited_of(exchange: Exchange) -> str:
+    """Return what an operation that reads the response to *exchange* waits for."""
+    if exchange.answered:
+        return "body"
+    return "100 (Continue)" if exchange.expects_continue else "response head"
 
 
 def open_sessions() -> list[SharedState]:

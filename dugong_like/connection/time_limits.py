@@ -20,8 +20,8 @@ class TimeLimits(Protocol):
         timeouts: all of them.
         timeout: seconds that may pass without anything being received, or None.
         write_timeout: seconds that may pass without anything being sent, or None.
-        head_timeout: seconds until a response begins, at most; or None.
-        head: seconds from the complete request until the head of its response is there, or None.
+        head_timeout: seconds that may pass until a response begins, or None.
+        head_limit: seconds from the complete request to the complete head of its response, or None.
         total: seconds of one operation, or None.
 
     """
@@ -30,7 +30,7 @@ class TimeLimits(Protocol):
     timeout: float | None
     write_timeout: float | None
     head_timeout: float | None
-    head: float | None
+    head_limit: float | None
     total: float | None
 
 
@@ -49,7 +49,7 @@ class OwnLimits:
     """Time limits of one user of a session; see `ContinueLimit`."""
 
     __slots__ = (
-        *("continue_timeout", "head", "head_timeout", "timeout", "timeouts", "total"),
+        *("continue_timeout", "head_limit", "head_timeout", "timeout", "timeouts", "total"),
         "write_timeout",
     )
 
@@ -57,7 +57,7 @@ class OwnLimits:
     timeout: float | None
     write_timeout: float | None
     head_timeout: float | None
-    head: float | None
+    head_limit: float | None
     total: float | None
 
     def __init__(self, timeout: float | Timeouts | None) -> None:
@@ -81,9 +81,9 @@ def set_limits(limits: TimeLimits, timeout: float | Timeouts | None) -> None:
         limits.timeout = timeout.to_read
         limits.write_timeout = timeout.to_write
         limits.head_timeout = timeout.to_read_head
-        limits.head = timeout.head
+        limits.head_limit = timeout.head
         limits.total = timeout.total
     else:
         limits.timeouts = stalling(timeout)
         limits.timeout = limits.write_timeout = limits.head_timeout = timeout
-        limits.head = limits.total = None
+        limits.head_limit = limits.total = None

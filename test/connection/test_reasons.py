@@ -8,7 +8,8 @@ import time
 import weakref
 
 import pytest
-from kit.support import ScriptedServer, black_hole, read_head
+from kit import h2_frames as frames
+from kit.support import ScriptedServer, black_hole, read_exactly, read_head
 
 from dugong_like import (
     POLLIN,
@@ -143,6 +144,12 @@ class OwnTransport:
         raise NotImplementedError
 
 
+def co_get_in_steps(conn):
+    yield from conn.co_send_request("GET", "/")
+    yield from conn.co_read_response()
+    return (yield from conn.co_readall())
+
+
 def reached(op, reason, before=("dns", "connect", "checkpoint")):
     """Resume *op* until it waits for *reason*, and return that wait.
 
@@ -210,6 +217,54 @@ def test_each_step_of_the_single_calls(way, connect, tls_of):
         conn.send_request("PUT", "/", body=BodyFollowing(MUCH))
         _, seen = run(conn.co_write(bytes(MUCH)), {"send": server.go})
         assert seen == ["send"]
+
+
+SETTINGS = frames.settings()
+HEAD_TWO = frames.headers(1, frames.OK, ("content-length", "10"))
+PART, LAST = frames.data(1, b"12345"), frames.data(1, b"67890", end=True)
+
+
+def read_preface(sock):
+    read_exactly(sock, len(frames.PREFACE))
+
+
+@pytest.mark.parametrize(
+    "co_get",
+    [
+        lambda conn: conn.co_exchange("GET", "/"),
+        lambda conn: conn.co_exchange("POST", "/", body=b"x"),
+        lambda conn: conn.co_exchange_all([("GET", "/")]),
+        co_get_in_steps,
+    ],
+    ids=["exchange", "with a body", "batch", "single calls"],
+)
+def test_each_step_of_an_exchange_over_http2(co_get):
+    with (
+        Steps(read_preface, SETTINGS + HEAD_TWO + PART, LAST) as server,
+        HTTPConnection("localhost", server.port, versions=("h2",)) as conn,
+    ):
+
+        def answer():
+            server.go()
+            server.go()
+
+        got, seen = run(co_get(conn), {"response head": answer, "body": server.go})
+    assert got
+    assert seen[-2:] == ["response head", "body"]
+    assert {*seen[:-2]} <= {"dns", "connect"}
+
+
+def test_sending_over_http2():
+    opened = frames.window_update(0, MUCH) + frames.window_update(1, MUCH)
+    with (
+        Steps(read_preface, SETTINGS, opened, take_much) as server,
+        HTTPConnection("localhost", server.port, versions=("h2",)) as conn,
+    ):
+        server.go()
+        server.go()
+        run(conn.co_send_request("PUT", "/", body=BodyFollowing(MUCH)), {})
+        _, seen = run(conn.co_write(bytes(MUCH)), {"window": server.go, "send": server.go})
+        assert [*dict.fromkeys(seen)][:2] == ["window", "send"]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -9,7 +9,7 @@ from dugong_like.connection.time_limits import OwnLimits
 def test_number_is_the_limit_for_every_wait():
     limits = OwnLimits(3)
     assert (limits.timeout, limits.write_timeout, limits.head_timeout) == (3, 3, 3)
-    assert (limits.head, limits.total) == (None, None)
+    assert (limits.head_limit, limits.total) == (None, None)
     limits.limit(None)
     assert (limits.timeout, limits.write_timeout, limits.head_timeout) == (None, None, None)
 
@@ -17,7 +17,7 @@ def test_number_is_the_limit_for_every_wait():
 def test_limits_by_phase():
     limits = OwnLimits(Timeouts(read=1, write=2, head=3, total=4))
     assert (limits.timeout, limits.write_timeout) == (1, 2)
-    assert (limits.head, limits.total) == (3, 4)
+    assert (limits.head_limit, limits.total) == (3, 4)
     assert limits.timeouts.total == 4
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from kit import h2_frames as frames
 from kit.support import ScriptedServer, black_hole, read_head, wait_until
 
 from dugong_like import (
@@ -165,6 +166,24 @@ def test_a_request_of_an_earlier_step_is_not_taken_for_the_present_one():
             wait_until(lambda: [one.connection[-7:] for one in stuck(thread)] == ["/second"])
             [one] = stuck(thread)
     assert (one.operation, one.reason) == (co_two.__qualname__, "response head")
+
+
+def test_over_http2_the_one_that_receives_and_those_that_wait_for_it_are_named():
+    def settings(sock):
+        sock.sendall(frames.settings())
+        silent(sock)
+
+    with (
+        ScriptedServer(settings) as server,
+        HTTPConnection("127.0.0.1", server.port, versions=("h2",)) as conn,
+    ):
+        first, second = (conn.send_request("GET", f"/{n}") for n in range(2))
+        found = listed(first.co_read_response(), second.co_read_response())
+    assert sorted((one.reason, one.connection[-2:]) for one in found) in (
+        [("response head", "/0"), ("stream", "/1")],
+        [("response head", "/1"), ("stream", "/0")],
+    )
+    assert all((one.seconds is not None) == (sys.platform == "linux") for one in found)
 
 
 def test_responses_that_are_read_by_their_exchanges(server):

@@ -219,7 +219,7 @@ class BatchReader:
         if left == 0:
             return True
         # A larger one is read past the buffer; the limit for the head is not one for the body.
-        return left < size <= buffer.size and shared.head is None
+        return left < size <= buffer.size and shared.head_limit is None
 
 
 def is_usual(shared: SharedState, receiver: Receiver) -> bool:

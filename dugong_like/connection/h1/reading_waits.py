@@ -94,8 +94,8 @@ class ReadingWaits:
         if stream is None:
             session.check_usable()
             raise ConnectionClosed("the connection is closed")
-        if session.head is not None:
-            until = self._limit_head(session.head)
+        if session.head_limit is not None:
+            until = self._limit_head(session.head_limit)
         elif session.timeout is not None:
             until = self._limit(session.timeout)
         else:

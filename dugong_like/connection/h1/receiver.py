@@ -181,8 +181,8 @@ class Receiver:
         session = self._session
         stream = session.stream
         timeout = session.timeout
-        if session.head is not None and session.pending:
-            timeout = head_limit.left(session.pending[0], session.head)
+        if session.head_limit is not None and session.pending:
+            timeout = head_limit.left(session.pending[0], session.head_limit)
         if stream is not None and not stream.wait_to_recv(timeout):
             raise self.nothing_arrived()
         if stream is None or session.stream is not stream:
@@ -275,8 +275,8 @@ class Receiver:
     def nothing_arrived(self) -> ConnectionTimedOut:
         """Return the error of a wait for a response of which nothing has come in time."""
         session = self._session
-        if session.head is not None and session.pending and self.is_between():
-            return head_limit.no_head(session.pending[0], session.head)
+        if session.head_limit is not None and session.pending and self.is_between():
+            return head_limit.no_head(session.pending[0], session.head_limit)
         return self.silence()
 
     def silence(self) -> ConnectionTimedOut:

@@ -62,7 +62,7 @@ from ...transport import exclusive
 from ...transport.buffer import new_memory
 from ..cancelling import abort
 from ..exchange import HTTPResponse, Reply
-from ..shared import SharedState
+from ..shared import HasSharedState, SharedState
 from ..states import BROKEN, NEW, OPEN, Retired, SessionState
 from ..time_out_messages import late_body
 from .exclusive import co_reading, look_if_free
@@ -93,7 +93,7 @@ STATES: Final = {
 }
 
 
-class Session:
+class Session(HasSharedState):
     """The two halves of one HTTP/1.1 connection, and its life.
 
     Each half is made when it is needed, and imported then: an exchange that is as most are needs
@@ -113,7 +113,7 @@ class Session:
     protocol = "http/1.1"
     concurrent = False
 
-    __slots__ = ("_begun", "_expect100_timeout", "_receiver", "_sender", "limits", "shared")
+    __slots__ = ("_begun", "_expect100_timeout", "_receiver", "_sender", "limits")
 
     def __init__(
         self,
@@ -756,8 +756,8 @@ class Session:
 def begin_to_wait(shared: SharedState, exchange: Exchange, timeout: float) -> float:
     """Return the deadline of the first wait, of *timeout*, for the response to *exchange*."""
     now = time.monotonic()
-    if shared.head is not None:
-        exchange.head_until = now + shared.head
+    if shared.head_limit is not None:
+        exchange.head_until = now + shared.head_limit
     return now + timeout
 
 

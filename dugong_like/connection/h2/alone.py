@@ -111,7 +111,7 @@ class Alone(Waiter):
         limits = session.limits
         if (seconds := limits.head_timeout) is not None:
             self._until = time.monotonic() + seconds
-            if limits.head is not None:
+            if limits.head_limit is not None:
                 exchange.head_until = self._until
         self.waits = sent
         return True

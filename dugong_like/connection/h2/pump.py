@@ -328,7 +328,7 @@ class Pump:
             Exception: what *attempt* raises.
 
         """
-        lock = self.lock
+        lock, shared = self.lock, self._shared  # reasons.py finds it here
         try:
             gathers = gathers and self._gathers()
             while True:
@@ -351,10 +351,16 @@ class Pump:
                 except BaseException:  # Ctrl-C, perhaps before that
                     lock.when_free(partial(self.leave, waiter))
                     raise
-            if self._shared.left is not None:
-                self._shared.give_back()
+            if shared.left is not None:
+                shared.give_back()
             if self.news:
                 self.tell_news()
+
+    @property
+    def awaited(self) -> Stream | None:
+        """The stream whose operation waits for the socket; None if there is none, or none waits."""
+        reader = self._reader
+        return None if reader is None else reader.stream
 
     def do(self, section: Callable[[A], T], argument: A) -> T:
         """Call *section* under the lock, and send what it has queued as far as that is possible."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from ...errors import AnsweredEarly, ConnectionClosed, DugongError
 from ..cancelling import abort
 from ..exchange import Exchange, HTTPResponse, Reply
+from ..shared import HasSharedState
 from ..states import NEW, OPEN, SessionState
 from ..time_limits import OwnLimits
 from ..time_out_messages import NO_ANSWER
@@ -51,7 +52,7 @@ STATES: Final = {
 }
 
 
-class Session:
+class Session(HasSharedState):
     """One HTTP/2 connection, and its life; see `connection.session.Session`.
 
     Args:
@@ -72,7 +73,9 @@ class Session:
     protocol = "h2"
     concurrent = True
 
-    __slots__ = ("_pending", "_replaced", "limits", "opening", "receiver", "sender", "shared")
+    __slots__ = ("_pending", "_replaced", "limits", "opening", "receiver", "sender")
+
+    shared: H2State
 
     def __init__(
         self,
@@ -291,7 +294,7 @@ class Session:
         return (
             shared.observer is None
             and shared.config.max_body is None
-            and self.limits.head is None
+            and self.limits.head_limit is None
             and all(body is None for _, _, body in batch)
         )
 

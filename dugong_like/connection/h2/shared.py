@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from ...errors import ConnectionClosed, DugongError, ProtocolNotNegotiated
-from ..shared import SharedState
+from ...polling.contract import POLLOUT
+from ..shared import SharedState, awaited_of
 from ..states import Retired
 from .pump import Pump
 
@@ -50,6 +51,20 @@ class H2State(SharedState):
         """See `SharedState.limit`."""
         super().limit(timeout)
         self.direct = False
+
+    def reason_of_wait(self, mask: int) -> str | None:
+        """See `SharedState.reason_of_wait`: the reason of the one that waits for all of them."""
+        if mask & POLLOUT:
+            return "send"
+        stream = self.pump.awaited
+        if stream is None:
+            return None
+        if not stream.request_ended and min(stream.window, self.pump.engine.window) <= 0:
+            return "window"
+        for exchange in [*self.pending]:
+            if exchange.stream_id == stream.id:
+                return awaited_of(exchange)
+        return "response head" if stream.head is None else "body"
 
     def observe(self, config: ConnectionConfig) -> None:
         """Have an observer for whoever *config* names."""

@@ -768,7 +768,7 @@ class H2Stream:
     def take_reply(self, waiter: Waiter) -> HTTPResponse | None:
         """Send the request and take the whole response: all of an exchange as one attempt."""
         exchange, stream = self.exchange, self.stream
-        if stream is None and self._rest is None and self._limits.head is None:
+        if stream is None and self._rest is None and self._limits.head_limit is None:
             if self.open(waiter):
                 exchange.sent = True  # it is, when the response comes
             return None
@@ -856,8 +856,8 @@ class H2Stream:
     def limit(self) -> Limit:
         """Return the limit for waiting for the response."""
         limits = self._limits
-        if limits.head is not None and self.response is None:
-            return HeadLimit(self.exchange, limits.head)
+        if limits.head_limit is not None and self.response is None:
+            return HeadLimit(self.exchange, limits.head_limit)
         seconds = limits.timeout
         return UNLIMITED if seconds is None else Limit(seconds, self.late)
 
@@ -869,7 +869,7 @@ class H2Stream:
         """Return the limit for an operation that sends the request and reads the response."""
         limits = self._limits
         seconds = limits.timeout
-        if limits.head is not None or limits.write_timeout != seconds:
+        if limits.head_limit is not None or limits.write_timeout != seconds:
             return PhaseLimits(self)
         return UNLIMITED if seconds is None else Limit(seconds, self._late_of_all)
 
