@@ -28,6 +28,7 @@ from dugong_like.connection.origins import ORIGINS
 # set. Without one before it, the first test that counts bytecodes would count none.
 sys._getframe().f_trace_opcodes = True
 
+AUTHORITIES = "SSL_CERT_FILE"
 NAMES = ("localhost", "127.0.0.1", "::1")
 
 # A script that starts this in the background has it ignore Ctrl-C and Ctrl-\, and nohup the end of
@@ -67,6 +68,22 @@ class Certificate:
 def new_origins():
     """No test knows what an earlier one has found out about a server."""
     ORIGINS.forget()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_authorities(tmp_path_factory):
+    """Have one authority by default, of nobody: to load those of the system takes 25 ms each time.
+
+    Programs that tests start inherit that.
+    """
+    if AUTHORITIES in os.environ:
+        yield
+        return
+    path = tmp_path_factory.mktemp("authorities") / "one.pem"
+    trustme.CA().cert_pem.write_to_path(path)
+    os.environ[AUTHORITIES] = str(path)
+    yield
+    del os.environ[AUTHORITIES]
 
 
 @pytest.fixture(scope="session")
@@ -250,6 +267,20 @@ def pytest_collection():
 def pytest_runtestloop():
     """Keep the garbage collector from these: ``gc.collect()`` would take a quarter of a second."""
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Have a process of pytest-xdist forget its reports, which nobody asks it for any more.
+
+    They are a quarter of a million objects at the end, and ``gc.collect()`` looks at all of them.
+    """
+    done = yield
+    if hasattr(item.config, "workerinput"):
+        reporter = item.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.stats.clear()
+    return done
 
 
 @pytest.hookimpl(trylast=True)

@@ -20,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from importlib import import_module
 
 import pytest
+from kit.cases import rest_slow
 from kit.s3_site import LOGIN, new_client, new_session, s3_site
 from kit.server_scripts import Recording, mute
 from kit.servers import refusing_port
@@ -88,7 +89,7 @@ class Side:
         return [one["Key"] for page in pages for one in page.get("Contents", ())]
 
 
-@pytest.fixture(scope="session", params=["http", "https"])
+@pytest.fixture(scope="session", params=rest_slow(1, ["http", "https"]))
 def sides(request, site, sessions, ca_file):
     verify = str(ca_file) if request.param == "https" else None
     return {

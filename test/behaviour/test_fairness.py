@@ -230,7 +230,8 @@ STEPS = [
     writes_to_a_stream_of_others,
     flushes_of_a_stream_of_others,
     reads_of_a_stream_of_others,
-    failing_attempts_to_connect,
+    # that alone takes half a second; each of its attempts is tried below
+    pytest.param(failing_attempts_to_connect, marks=pytest.mark.slow),
 ]
 
 

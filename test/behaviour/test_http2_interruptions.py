@@ -14,6 +14,7 @@ from weakref import ref
 
 import pytest
 import trio
+from kit.cases import rest_slow
 from kit.ctrl_c import ctrl_c_at_each_place
 from kit.h2_site import h2_site, site
 from kit.support import ScriptedServer, open_descriptors, wait_until
@@ -86,7 +87,7 @@ def upload(client):
     assert client.post("/upload", content=UPLOAD).json()["length"] == 4_000
 
 
-CALLS = [get, read, read_a_part, upload]
+CALLS = [get, read_a_part, read, upload]
 
 
 def modules_of(*packages):
@@ -231,7 +232,7 @@ async def use(client, call):
 
 
 @pytest.mark.feature("C37")
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", rest_slow(2, CALLS))
 def test_asyncio_task_cancelled_after_each_number_of_turns(served, call):
     """Before the connection is there, while it is opened, and afterwards, beside another one."""
 
@@ -250,7 +251,7 @@ def test_asyncio_task_cancelled_after_each_number_of_turns(served, call):
 
 
 @pytest.mark.feature("C37")
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", rest_slow(2, CALLS))
 def test_trio_task_cancelled_after_each_number_of_turns(served, call):
     async def main(turns, client):
         client = AsyncClient(client=client)

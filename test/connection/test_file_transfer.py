@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
+from kit.cases import rest_slow
 from kit.every_driver import DRIVERS
 from kit.odd_streams import Doubled, Made, Quiet, finish_reading, mapped
 from kit.pipe_ends import Drain, Feed, pipe
@@ -95,7 +96,7 @@ def body_of(wire):
 
 @both_ways
 @framed
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", rest_slow(4, range(20)))
 def test_body_does_not_depend_on_what_the_network_takes(
     monkeypatch, file, small, made, length, seed
 ):
@@ -395,7 +396,7 @@ def begin(monkeypatch, made, wire, size=40_000, **options):
 @both_ways
 @pytest.mark.parametrize("kind", RESPONSES)
 @pytest.mark.parametrize("size", [100, 3000, 65_536, 10**6])
-@pytest.mark.parametrize("buffer_size", [4096, 65_536])
+@pytest.mark.parametrize("buffer_size", rest_slow(1, [4096, 65_536]))
 @pytest.mark.parametrize("mode", ["w+b", "a+b", "memory"])
 def test_body_is_the_same_in_a_file(monkeypatch, tmp_path, made, kind, size, buffer_size, mode):
     wire = RESPONSES[kind]
@@ -824,7 +825,7 @@ def large(request):
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @framed
-@pytest.mark.parametrize("name", ["granian", "haproxy"])
+@pytest.mark.parametrize("name", rest_slow(1, ["granian", "haproxy"]))
 def test_large_files_both_ways(start, trusting, large, forced, name, tls, length):
     server = start(name, tls=tls)
     large, size = large

@@ -14,6 +14,7 @@ from collections import Counter
 from contextlib import ExitStack
 
 import pytest
+from kit.cases import rest_slow
 from kit.every_driver import DRIVERS
 from kit.pipe_ends import Feed, pipe
 from kit.servers import nginx, refusing_port
@@ -685,7 +686,7 @@ class Tagging:
 
 
 @pytest.mark.reliability(41)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", rest_slow(1, range(3)))
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_nothing_unsafe_is_sent_twice_and_nothing_safe_is_lost(driver, seed):
     tagging = Tagging(seed)
@@ -743,7 +744,9 @@ def limited(tmp_path_factory, start, certificate):
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize(
     ("driver", "limit", "count"),
-    [*((driver, 100, 2000) for driver in DRIVERS), *((way, 1000, 4000) for way in WAYS)],
+    rest_slow(
+        3, [*((driver, 100, 2000) for driver in DRIVERS), *((way, 1000, 4000) for way in WAYS)]
+    ),
 )
 def test_nginx_that_closes_after_some_requests(limited, trusting, driver, limit, count, tls):
     server = limited(limit, tls=tls)

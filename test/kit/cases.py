@@ -63,3 +63,15 @@ def noted(exc, case):
         exc = AssertionError(str(exc)).with_traceback(exc.__traceback__)
     exc.add_note(f"case: {case}")
     return [exc]
+
+
+def rest_slow(count, values):
+    """Return *values* for `pytest.mark.parametrize`; those after the first *count* are slow."""
+    return [
+        value if number < count else pytest.param(*several(value), marks=pytest.mark.slow)
+        for number, value in enumerate(values)
+    ]
+
+
+def several(value):
+    return value if isinstance(value, tuple) else (value,)

@@ -54,6 +54,7 @@ def test_small_requests_give_a_table_json_and_a_plot(tmp_path):
     assert ET.parse(tmp_path / "out.svg").getroot().tag.endswith("svg")
 
 
+@pytest.mark.slow
 def test_large_bodies_arrive_whole_in_both_directions():
     done = bench(
         "--only", "save", "--only", "upload-chunked-tls", clients="dugong_like/,http.client"
@@ -113,6 +114,7 @@ def test_steps_of_a_small_request_are_measured(capsys):
     assert all(figures[name] > 0 for name in measured)
 
 
+@pytest.mark.slow
 def test_another_checkout_is_a_client_called_before(tmp_path):
     shutil.copytree(ROOT / "dugong_like", tmp_path / "dugong_like")
 
@@ -131,6 +133,7 @@ def test_another_checkout_is_a_client_called_before(tmp_path):
         assert ratios["before"] == ratios["before/asyncio"] == ratios["floor"] == "-"
 
 
+@pytest.mark.slow
 def test_the_other_checkout_is_what_runs(tmp_path):
     package = tmp_path / "dugong_like"
     package.mkdir()
@@ -152,6 +155,7 @@ def test_what_is_no_checkout_is_refused(tmp_path):
     assert f"no dugong_like in {tmp_path}" in done.stderr
 
 
+@pytest.mark.slow
 def test_packages_of_one_client_may_be_in_a_folder_of_their_own(tmp_path):
     (tmp_path / "http").mkdir()
     (tmp_path / "http/__init__.py").write_text("raise ImportError('of this folder')")
@@ -166,6 +170,7 @@ def test_packages_of_one_client_may_be_in_a_folder_of_their_own(tmp_path):
     assert problems == ["http.client"] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["exchange-tls", "request-fields-exchange"])
 def test_one_call_for_each_request_is_measured_or_said_to_be_missing(name):
     done = bench("--only", name, clients="dugong_like/AsyncConnection")

@@ -20,6 +20,7 @@ def run(*arguments):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_this_library_gets_all_right():
     done = run("--clients", "dugong_like")
 
@@ -33,6 +34,7 @@ def test_this_library_gets_all_right():
     assert re.fullmatch(r"gzip, 100 KiB of JSON: \d+ µs, zlib alone \d+ µs", cost)
 
 
+@pytest.mark.slow
 def test_others_stand_beside_it():
     pytest.importorskip("requests")
     done = run("--clients", "requests,dugong_like", "--path", "requests=/nowhere")

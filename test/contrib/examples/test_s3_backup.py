@@ -35,6 +35,7 @@ def files_of(folder):
     }
 
 
+@pytest.mark.slow
 def test_a_backup_is_restored(example, tmp_path, capsys):
     folder, back = tmp_path / "folder", tmp_path / "back"
     for path, data in TREE.items():
@@ -54,6 +55,7 @@ def test_a_backup_is_restored(example, tmp_path, capsys):
     assert numbers == ["3", "0", "1", "3"]
 
 
+@pytest.mark.slow
 def test_nothing_is_restored_elsewhere(example, tmp_path, capsys):
     client = example.Backup(tmp_path, "backup", "").s3
     client.put_object(Bucket="backup", Key="other/../../out", Body=b"1")

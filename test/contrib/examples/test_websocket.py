@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from kit import servers
+from kit.cases import rest_slow
 from kit.echo import echo
 from kit.support import ROOT, ScriptedServer
 
@@ -67,7 +68,7 @@ def test_a_message_behind_the_head_is_not_lost(connect, driver):
     assert run_on(driver, co_greet()) == ["welcome", b"\0\1"]
 
 
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("driver", rest_slow(1, DRIVERS))
 def test_the_program(certificate, ca_file, driver):
     for tls in (None, certificate.server_context()):
         with ScriptedServer(echo, tls) as server:

@@ -4,6 +4,7 @@ import gc
 import tracemalloc
 
 import pytest
+from kit.cases import rest_slow
 
 from contrib.torture import bulk
 from contrib.torture.faulty.stage import Violation
@@ -15,7 +16,9 @@ pytestmark = [pytest.mark.usefixtures("nothing_is_left_open"), pytest.mark.timeo
 
 @pytest.mark.feature("N21")
 @pytest.mark.parametrize("count", [3_000, pytest.param(100_000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("options", [[], ["--dispatcher"], ["--dispatcher", "--unordered"]])
+@pytest.mark.parametrize(
+    "options", rest_slow(1, [[], ["--dispatcher"], ["--dispatcher", "--unordered"]])
+)
 def test_memory_does_not_grow_with_the_number_of_requests(count, options, capsys, monkeypatch):
     monkeypatch.setattr(bulk, "FIRST", min(bulk.FIRST, count // 3))
     assert bulk.main(["--count", str(count), *options]) == 0

@@ -1,6 +1,7 @@
 """contrib/torture/pairs.py: a fixed part of it, and that it finds what is wrong."""
 
 import pytest
+from kit.cases import rest_slow
 
 from contrib.torture import pairs
 from contrib.torture.faulty.stage import Place, Violation
@@ -13,7 +14,7 @@ pytestmark = [pytest.mark.usefixtures("nothing_is_left_open"), pytest.mark.timeo
 @pytest.mark.feature("B13", "B49")
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("way", pairs.WAYS)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", rest_slow(1, range(3)))
 def test_responses_belong_to_their_requests_whatever_happens(seed, way, tls, certificate, trusting):
     place = Place(certificate.server_context(), trusting) if tls else Place()
 

@@ -58,6 +58,7 @@ def test_no_fault_makes_a_part_look_whole():
     assert summary == (summary.count, "transfers with faults", 0, 0)
 
 
+@pytest.mark.slow
 def test_mutated_responses_are_read_alike_however_they_are_cut():
     status, lines, summary = torture("fuzz_responses", "--count", 3000)
 
@@ -87,6 +88,7 @@ def test_connections_that_nginx_ends_lose_no_request_and_repeat_none(count, caps
     assert (status, summary) == (0, (count, "requests over HTTP/2", 1, 0)), lines
 
 
+@pytest.mark.slow
 @pytest.mark.feature("A42")
 def test_threads_do_not_get_in_each_others_way():
     kinds = ["own_connections", "closed_connections", "network_streams", "loop_thread"]
@@ -98,6 +100,7 @@ def test_threads_do_not_get_in_each_others_way():
     assert [line.split(":")[0] for line in lines[1:]] == kinds
 
 
+@pytest.mark.slow
 @pytest.mark.reliability(30)
 def test_calls_raise_what_they_document():
     status, lines, summary = torture("fuzz_calls", "--count", 2000)
@@ -108,6 +111,7 @@ def test_calls_raise_what_they_document():
     assert all(re.search(r"\d+ done", line) for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.reliability(40)
 def test_interrupted_operations_lose_and_mix_up_nothing():
     status, lines, summary = torture("interruptions", "--tls", "--count", 60)
@@ -254,6 +258,7 @@ def test_sections_that_are_encoded_wrongly_are_found(monkeypatch, capsys):
     assert "InvalidTableIndex" in found or "reads" in found
 
 
+@pytest.mark.slow
 def test_bytes_that_an_interrupted_read_loses_are_found(monkeypatch, capsys):
     whole = HTTPConnection.co_read
 

@@ -24,6 +24,7 @@ def soak(*options):
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [[], ["--two-threads"]], ids=["one thread", "two threads"])
 @pytest.mark.parametrize("tls", [[], ["--tls"]], ids=["http", "https"])
 def test_soak_finds_every_body_right_and_nothing_that_leaks(way, tls):

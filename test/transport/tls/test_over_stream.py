@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 
 import pytest
+from kit.cases import rest_slow
 from kit.streams import ScriptedStream, connection, finish
 from kit.support import ScriptedServer, answering, read_exactly, wait_until
 from kit.tls_relay import relay
@@ -35,9 +36,8 @@ from dugong_like.transport.tls.over_stream import (
 )
 from dugong_like.transport.tls.start import co_start_tls, co_start_tls_over
 
-BOTH_VERSIONS = pytest.mark.parametrize(
-    "version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"]
-)
+VERSIONS = [ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2]
+BOTH_VERSIONS = pytest.mark.parametrize("version", VERSIONS, ids=["1.3", "1.2"])
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
 
@@ -192,7 +192,7 @@ def co_shake(stream):
     return stream
 
 
-@BOTH_VERSIONS
+@pytest.mark.parametrize("version", rest_slow(1, VERSIONS), ids=["1.3", "1.2"])
 def test_cut_off_at_every_byte_of_either_layer(quiet_context, trusting, version):
     """It never looks like the end, nor like anything but what was said."""
     quiet_context.minimum_version = quiet_context.maximum_version = version
