@@ -39,8 +39,9 @@ from ..http.request import BodyFollowing, Request, is_whole, not_a_request
 from ..http.request import Source as BodySource
 from ..http.target import Target
 from ..polling.contract import Co, PollNeeded
-from ..polling.fair_lock import NOT_BLOCKING, FairLock
+from ..polling.fair_lock import FairLock
 from ..polling.fairness import STEP, TURN
+from ..polling.holding import NOT_BLOCKING
 from ..polling.timeouts import Timeouts, limited
 from ..polling.wake import co_checkpoint
 from ..transport import exclusive
@@ -938,7 +939,7 @@ class Operations:
         lock = exchanges.lock  # of this process
         held = False
         try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+            (held,) = map(lock.acquire, NOT_BLOCKING)  # see holding.py
             if not held:
                 held = yield from exchanges.co_acquire()
             exchanges.thread = get_ident()

@@ -24,7 +24,7 @@ from ..errors import NotAnswered, Sent, StateError
 from ..http.request import Request, check_request
 from ..polling.combinators import Bundle
 from ..polling.contract import Co, run
-from ..polling.fair_lock import NOT_BLOCKING, FairLock
+from ..polling.fair_lock import FairLock
 from ..polling.numbers import check_int
 from ..polling.twin_documentation import twin_of
 from ..polling.wake import Wake
@@ -401,33 +401,19 @@ class SharedPipeline:
 
     def _send(self) -> None:
         """Begin to send what may be sent, unless somebody drives the pipeline, and does that."""
-        driving = self._driving
-        lock = driving.lock
-        held = False
-        try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
-            if held:
-                self._send_or_end()
-        finally:
-            if held:
-                try:
-                    lock.release()
-                    if driving.waiting:
-                        driving.hand_on()
-                except BaseException:  # Ctrl-C, behind one of these
-                    driving.hand_on()
-                    raise
-        if held and self._closed and not self._ended:  # in between
+        has_driven = self._driving.do_if_free(self._send_or_end)
+        if has_driven and self._closed and not self._ended:  # in between
             self._send()
 
-    def _send_or_end(self) -> None:
-        """Begin to send, having the lock; end the pipeline if it is closed."""
+    def _send_or_end(self) -> bool:
+        """Begin to send, having the lock; end the pipeline if it is closed. Returns True."""
         try:
             if not self._closed:
                 self._pipeline.send()
         finally:
             if self._closed:
                 self._end()
+        return True
 
     def _end(self) -> None:
         self._ended = True

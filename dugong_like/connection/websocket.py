@@ -28,7 +28,8 @@ from ..http.websocket.handshake import Agreement, check_installed
 from ..http.websocket.messages import Piece, check_close, check_control
 from ..http.websocket.options import WebSocketOptions
 from ..polling.contract import Co, run
-from ..polling.fair_lock import NOT_BLOCKING, FairLock
+from ..polling.fair_lock import FairLock
+from ..polling.holding import NOT_BLOCKING
 from ..polling.numbers import check_seconds
 from ..polling.twin_documentation import twin_of
 from ..polling.wake import co_checkpoint
@@ -122,7 +123,7 @@ class WebSocket(Pump):
     def _co_recv(self, timeout: float | None) -> Co[Message]:
         held = False
         try:
-            (held,) = map(self._receiving.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+            (held,) = map(self._receiving.acquire, NOT_BLOCKING)  # see holding.py
             if not held:
                 raise self._is_receiving()
             if self._whole:
@@ -205,7 +206,7 @@ class WebSocket(Pump):
     def _co_recv_piece(self, timeout: float | None) -> Co[tuple[Message, bool]]:
         held = False
         try:
-            (held,) = map(self._receiving.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+            (held,) = map(self._receiving.acquire, NOT_BLOCKING)  # see holding.py
             if not held:
                 raise self._is_receiving()
             if not self._pieces:
@@ -346,7 +347,7 @@ class WebSocket(Pump):
         lock = order.lock
         held = False
         try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)
+            (held,) = map(lock.acquire, NOT_BLOCKING)  # see holding.py
             if not held:
                 return None
             self._queue(message)
@@ -402,7 +403,7 @@ class WebSocket(Pump):
         is_held = False
         begun = False
         try:
-            (is_held,) = map(lock.acquire, NOT_BLOCKING)
+            (is_held,) = map(lock.acquire, NOT_BLOCKING)  # see holding.py
             if not is_held:
                 is_held = yield from order.co_acquire()
             order.thread = get_ident()
@@ -693,7 +694,7 @@ class WebSocket(Pump):
         """
         held = False
         try:
-            (held,) = map(self._receiving.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+            (held,) = map(self._receiving.acquire, NOT_BLOCKING)  # see holding.py
             if not held:
                 raise self._is_receiving()
             pings = self._frames.pings

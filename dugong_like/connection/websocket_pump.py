@@ -33,9 +33,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 from ..errors import ConnectionClosed, ConnectionTimedOut, DugongError, WebSocketClosed
 from ..polling.combinators import earlier
 from ..polling.contract import Co, PollNeeded
-from ..polling.fair_lock import NOT_BLOCKING
 from ..polling.fairness import StepCounter
 from ..polling.fork import after_fork
+from ..polling.holding import NOT_BLOCKING
 from ..polling.wake import Wake, co_checkpoint
 
 if TYPE_CHECKING:
@@ -254,13 +254,17 @@ class Pump:
         lock = self._stream.sending
         held = False
         try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+            (held,) = map(lock.acquire, NOT_BLOCKING)  # see holding.py
             if held:
                 self._flush()
         finally:
             if held:
-                lock.release()
-                self._after_use(None)
+                try:
+                    lock.release()
+                    self._after_use(None)
+                except BaseException:  # Ctrl-C, behind one of these
+                    self._after_use(None)
+                    raise
 
     # ---- waiting
 
@@ -279,7 +283,7 @@ class Pump:
         lock = self._stream.reading
         held = False
         try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+            (held,) = map(lock.acquire, NOT_BLOCKING)  # see holding.py
             if not held:
                 return
             interval = self._options.ping_interval
@@ -291,8 +295,12 @@ class Pump:
             self._lose(exc)
         finally:
             if held:
-                lock.release()
-                self._after_use(None)
+                try:
+                    lock.release()
+                    self._after_use(None)
+                except BaseException:  # Ctrl-C, behind one of these
+                    self._after_use(None)
+                    raise
 
     def _co_pump(
         self, done: Callable[[], bool], deadline: float | None = None, *, wants: bool = False
@@ -490,7 +498,7 @@ class _Use:
     def begin_reading(self) -> bool:
         """Take the use of receiving, if it is free."""
         lock, _ = self._locks
-        (self.reading,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+        (self.reading,) = map(lock.acquire, NOT_BLOCKING)  # see holding.py
         return self.reading
 
     def begin_writing(self) -> bool:

@@ -5,16 +5,16 @@ Not here: flags (wake.py).
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from threading import Lock, get_ident
 from typing import Any, Final, TypeVar
 
 from .contract import Co, PollNeeded
+from .holding import NOT_BLOCKING, holding_if_free
 from .wake import Wake
 
 T = TypeVar("T")
 Y = TypeVar("Y")
-NOT_BLOCKING: Final = (False,)  # arguments of `Lock.acquire`, for ``map``
 FIRST: Final = (0,)  # of `list.pop`
 
 
@@ -58,10 +58,7 @@ class FairLock:
                     fair.hand_on()
                     raise
 
-    ``map`` has the lock taken and that noted in one step. Python handles signals behind a call: if
-    it was ``held = lock.acquire(False)`` Ctrl-C in between would leave the lock taken for ever. It
-    also does so where a function written in Python begins: so no such function releases the lock,
-    and `hand_on` is called once more.
+    Why it has this form is at the top of holding.py. What is not to wait is done by `do_if_free`.
 
     All of it may be used by any thread, by finalizers and by handlers of signals: only `co_acquire`
     waits. In a child process nobody has it or waits for it; those who did in the parent release
@@ -107,6 +104,15 @@ class FairLock:
                 except BaseException:  # Ctrl-C, behind one of these
                     self.hand_on()
                     raise
+
+    def do_if_free(self, call: Callable[[], T]) -> T | None:
+        """Call *call* while having the lock; do nothing and return None if another has it.
+
+        Raises:
+            Exception: what *call* raises.
+
+        """
+        return holding_if_free(self.lock, call, self.hand_on)
 
     def co_acquire(self) -> Co[bool]:
         """Wait for the lock, take it, and return True. Interrupted, it has taken nothing."""

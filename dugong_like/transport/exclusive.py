@@ -1,21 +1,8 @@
 """Exclusive use of a stream, and its deferred close: HTTPConnection and NetworkStream alike.
 
 One operation at a time sends on a stream, and one receives. Each direction has a plain lock. An
-operation takes it, and releases it however it ends; it never waits for another one to end, but is
-refused::
-
-    lock = use.reading
-    held = False
-    try:
-        (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
-        if not held:
-            raise StateError(...)
-        ...
-    finally:
-        if held:
-            lock.release()
-            if use.left is not None:
-                use.give_back()
+operation takes it, and releases it however it ends, as holding.py has it, with `give_back` behind
+the release; it never waits for another one to end, but is refused.
 
 A stream that is closed while operations use it is closed by the last one that leaves. Another
 thread may be about to wait for its descriptor: if that was closed now its number could be another

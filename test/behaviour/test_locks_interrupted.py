@@ -44,14 +44,17 @@ from dugong_like.connection.h1 import (
 )
 from dugong_like.connection.h2 import opening
 from dugong_like.connection.states import NEW, OPEN, UPGRADED
-from dugong_like.polling import fair_lock
+from dugong_like.polling import fair_lock, holding
 from dugong_like.polling.fair_lock import FairLock
 from dugong_like.polling.wake import Wake
 from dugong_like.transport.tls import alpn
 from dugong_like.transport.upgraded import duplex
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-H1 = (sender, receiver, session, exclusive, body_reader, early_response, reconnect, operations)
+H1 = (
+    *(sender, receiver, session, exclusive, holding, body_reader, early_response, reconnect),
+    operations,
+)
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +310,7 @@ OPERATIONS = {
     "FairLock": (lambda _: Turns(), Turns.co_beside, (fair_lock,)),
     "FairLock, waiting": (lambda _: Turns(), Turns.co_behind, (fair_lock,)),
     "connect for HTTP/2": (lambda _: Opened(), Opened.co_beside, (opening,)),
-    "SharedPipeline": (pipelined, co_submit, (shared_pipeline, fair_lock)),
+    "SharedPipeline": (pipelined, co_submit, (shared_pipeline, fair_lock, holding)),
 }
 
 
@@ -419,7 +422,20 @@ def hand_over(case):
     body_reader.hand_over(case.shared, buffer, case.shared.stream, None)
 
 
+def messages(direction):
+    def made(_):
+        case = Frames()
+        case.watched = Watched()
+        setattr(case.websocket._stream, direction, case.watched)
+        case.websocket._waiting = [case.watched]
+        return case
+
+    return made
+
+
 USES = {
+    "WebSocket.recv": (messages("reading"), lambda case: finish(case.websocket.co_recv())),
+    "WebSocket.send": (messages("sending"), lambda case: case.websocket._flush_now()),
     "co": (reads, lambda case: finish(co_read_all(case))),
     "block": (reads, lambda case: case.conn._session.receiver.block(lambda _: 1, None)),
     "in turn": (reads, lambda case: finish(co_read_in_turn(case))),
@@ -444,7 +460,9 @@ def test_ctrl_c_lets_nobody_wait_for_what_is_free(monkeypatch):
     missed = []
     for what, (make, call) in USES.items():
         count = 0
-        for case in ctrl_c_at_each_place(partial(make, monkeypatch), call, *H1, shared, fair_lock):
+        for case in ctrl_c_at_each_place(
+            partial(make, monkeypatch), call, *H1, shared, fair_lock, websocket_pump, websockets
+        ):
             count += case.watched.was_taken
             if case.watched.was_taken and not case.watched.is_told:
                 missed.append(what)
@@ -486,7 +504,7 @@ def test_ctrl_c_in_an_exchange_leaves_no_lock_taken_and_no_descriptor_open(monke
 
 def test_ctrl_c_in_a_peek_leaves_no_lock_taken(monkeypatch, other):
     for case in ctrl_c_at_each_place(
-        lambda: Conn(monkeypatch), lambda case: exclusive.peek(case.shared, int), exclusive
+        lambda: Conn(monkeypatch), lambda case: exclusive.peek(case.shared, int), exclusive, holding
     ):
         assert case.shared.peeking is None or len(case.locks()) == 4
         check_free(case.locks(), other)
@@ -534,3 +552,115 @@ def test_locks_are_taken_in_one_step_with_noting_that():
         and node.func.attr == "acquire"
     }
     assert otherwise == set(TAKEN_OTHERWISE)
+
+
+# Where it is written out how a lock is held that is not waited for, and why no function of
+# polling/holding.py, or of `FairLock`, does it.
+WRITTEN_OUT = {
+    "connection/h1/receiver.py": {
+        "block": "each call of a blocking read counts",
+        "co": "each call of a read counts",
+        "_co_in_turn": "it waits for its turn where others are refused",
+    },
+    "connection/h1/sender.py": {
+        "begin": "the lock may go to the operation that sends the rest",
+        "request": "as with begin; each call of a request counts",
+    },
+    "connection/operations.py": {
+        "_co_exchange": "each call of an exchange counts",
+        "exchange_by": "it is a coroutine; each call of an exchange counts",
+    },
+    "connection/h2/opening.py": {"co_open": "it waits if another one has it"},
+    "connection/websocket.py": {
+        "_co_recv": "each call of a message counts",
+        "_co_recv_piece": "as with _co_recv",
+        "co_next_event": "as with _co_recv",
+        "_send_now": "each call of a message counts",
+        "co_begin_fragments": "`Fragments` gives it back",
+    },
+    "connection/websocket_pump.py": {
+        "_flush_now": "each call of a message counts",
+        "_co_fill_alone": "each call of a message counts",
+        "begin_reading": "`_Use` notes and gives back two",
+        "begin_writing": "as with begin_reading",
+    },
+    "transport/upgraded/duplex.py": {"_co_exclusive": "each call of a read counts"},
+    "polling/fair_lock.py": {"co_holding": "it is waited for", "hand_on": "it goes to another one"},
+    "polling/holding.py": dict.fromkeys(("holding", "holding_if_free", "co_holding"), "the home"),
+}
+# They give back in another function, or something that nobody waits for.
+NOTHING_AFTER = {"co_begin_fragments", "begin_reading", "begin_writing", "hand_on", "_receiving"}
+
+
+def is_taking(node):
+    """Return True for ``(held,) = map(lock.acquire, NOT_BLOCKING)``."""
+    return isinstance(node, ast.Assign) and ", NOT_BLOCKING)" in ast.unparse(node.value)
+
+
+def faults(function):
+    """Yield what *function*, which takes a lock, does in another way than holding.py."""
+    for block in ast.walk(function):
+        if not isinstance(block, ast.Try) or not block.finalbody:
+            continue
+        if not any(is_taking(node) for part in block.body for node in ast.walk(part)):
+            continue
+        taken = next(node for part in block.body for node in ast.walk(part) if is_taking(node))
+        held, lock = ast.unparse(taken.targets[0])[1:-2], ast.unparse(taken.value.args[0])
+        first = block.body[0]
+        if not (is_taking(first) or isinstance(first, ast.While | ast.If)):
+            yield f"{ast.unparse(first)} comes before the lock is taken"
+        end = block.finalbody[-1]
+        if len(block.finalbody) != 1 or ast.unparse(end.test) != held or end.orelse:
+            yield f"the end is not: if {held}"
+        release = lock.replace(".acquire", ".release()")
+        text = [ast.unparse(node) for node in end.body]
+        if lock.split(".")[-2] in NOTHING_AFTER:
+            if text != [release]:
+                yield f"the end is not {release}"
+            continue
+        giving = end.body[-1]
+        if not isinstance(giving, ast.Try) or giving.finalbody or len(giving.handlers) != 1:
+            yield "nothing is done once more after Ctrl-C"
+            continue
+        [handler] = giving.handlers
+        *again, last = handler.body
+        released, after = giving.body
+        after = after.body[0] if isinstance(after, ast.If) else after
+        if ast.unparse(released) != release:
+            yield f"{ast.unparse(released)} comes before {release}"
+        if ast.unparse(handler.type) != "BaseException" or ast.unparse(last) != "raise":
+            yield "an interruption is not raised again"
+        if [ast.unparse(node) for node in again] != [ast.unparse(after)]:
+            yield f"{ast.unparse(after)} is not done once more"
+
+
+def test_all_places_hold_a_lock_in_the_same_way():
+    root = Path(dugong_like.__file__).parent
+    found, wrong = {}, []
+    for path in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            if any(map(is_taking, ast.walk(node))):
+                name = path.relative_to(root).as_posix()
+                found.setdefault(name, set()).add(node.name)
+                if node.name not in NOTHING_AFTER:
+                    wrong += [f"{name}, {node.name}: {fault}" for fault in faults(node)]
+    assert wrong == []
+    assert found == {name: set(places) for name, places in WRITTEN_OUT.items()}
+
+
+def test_the_check_of_those_places_finds_what_is_wrong():
+    right = ast.unparse(ast.parse(Path(holding.__file__).read_text()))
+    calls = ["lock.release()", "after()"]
+    for old, new in {
+        "\n                ".join(calls): "\n                ".join(calls[::-1]),
+        "except BaseException:": "except Exception:",
+        "                after()\n                raise": "                raise",
+        "after()\n                raise": "after()",
+        "if held:": "if True:",
+    }.items():
+        assert old in right
+        text = right.replace(old, new)
+        functions = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+        assert len([node for node in functions if list(faults(node))]) == 3, old

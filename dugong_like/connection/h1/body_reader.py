@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 from ...errors import BodyTooLarge, InvalidResponse, StateError
 from ...http.h1.body import SIZED, UNTIL_CLOSE, Body
-from ...polling.fair_lock import NOT_BLOCKING
 from ...polling.fairness import STEP
 from ...transport.buffer import LOW_WATER, ReceiveBuffer
 from ...transport.stream import Stream
@@ -23,7 +22,7 @@ from ..exchange import HTTPResponse
 from ..files import NotTaken, Sink
 from ..states import BROKEN, CLOSED, OPEN, UPGRADED
 from ..time_out_messages import late_body
-from .exclusive import READING, wait_for_peek
+from .exclusive import reading
 
 if TYPE_CHECKING:
     from ...errors import ConnectionTimedOut
@@ -522,27 +521,18 @@ def hand_over(
     """Give up *stream*, which has left HTTP, and what has been received from it."""
     from ...transport.upgraded.network_stream import NetworkStream  # noqa: PLC0415 - seldom needed
 
-    lock = session.reading
-    held = False
-    try:
-        (held,) = map(lock.acquire, NOT_BLOCKING)
-        while not held:
-            wait_for_peek(session, lock, READING)
-            (held,) = map(lock.acquire, NOT_BLOCKING)
-        if session.stream is not stream:
-            what = "the connection was closed before anybody took its stream"
-            raise session.labelled(StateError(what))
-        session.detach()
-        received = buffer.take(buffer.end - buffer.begin)
-        buffer.give_back()
-    finally:
-        if held:
-            try:
-                lock.release()
-                session.after_reading()
-            except BaseException:  # Ctrl-C, behind one of these
-                session.after_reading()
-                raise
+    received = reading(session, partial(_detach, session, buffer, stream))
     handed = NetworkStream(stream, received, session.timeout, url=session.route.origin)
     handed.timings = timings
     return handed
+
+
+def _detach(session: SharedState, buffer: ReceiveBuffer, stream: Stream) -> bytes:
+    """Give up *stream*, having the use of reading; return what has been received from it."""
+    if session.stream is not stream:
+        what = "the connection was closed before anybody took its stream"
+        raise session.labelled(StateError(what))
+    session.detach()
+    received = buffer.take(buffer.end - buffer.begin)
+    buffer.give_back()
+    return received

@@ -1,30 +1,9 @@
 """Exclusive use: one operation at a time sends on a session, and one reads.
 
 Each direction has a plain lock of the session. An operation takes it, and gives it back however it
-ends; nobody ever waits for an operation to end, the second one is refused::
-
-    lock = session.reading
-    held = False
-    try:
-        (held,) = map(lock.acquire, NOT_BLOCKING)
-        while not held:
-            wait_for_peek(session, lock, READING)
-            (held,) = map(lock.acquire, NOT_BLOCKING)
-        ...
-    finally:
-        if held:
-            try:
-                lock.release()
-                session.after_reading()  # or `Sender.after_use`
-            except BaseException:  # Ctrl-C, behind one of these
-                session.after_reading()
-                raise
-
-`co_reading` and `look_if_free` do that; elsewhere it is spelled out. Ctrl-C can come behind any
-call, and where any function written in Python begins, the ends of context managers among them. The
-lock would stay taken for ever if that happened between taking it and noting that it is taken, or at
-the beginning of a function that was to release it (see `FairLock`). Those that wait would not be
-woken if it happened at the beginning of the function that wakes them: so that is called once more.
+ends, as holding.py has it: with `wait_for_peek` as what refuses, and `SharedState.after_reading` or
+`Sender.after_use` behind the release. Nobody ever waits for an operation to end, the second one is
+refused.
 
 The sender may *peek* at what has arrived (`peek`), which is over in microseconds: an operation that
 begins to read meanwhile waits for that, and does not hear that there is another one.
@@ -36,12 +15,13 @@ Not here: the locks and the deferred close, which a `NetworkStream` has too
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ...errors import ConnectionClosed, DugongError, ProtocolError, StateError
 from ...polling.contract import Co
-from ...polling.fair_lock import NOT_BLOCKING
+from ...polling.holding import co_holding, holding, holding_if_free
 from ...transport import exclusive
 from ..states import CLOSED
 
@@ -99,19 +79,22 @@ def peek(session: SharedState, look: Callable[[], T]) -> T | None:
 
 def look_if_free(session: SharedState, look: Callable[[], T]) -> T | None:
     """Do what `peek` does, for a caller that may refuse an operation which begins meanwhile."""
+    return holding_if_free(session.reading, look, session.after_reading)
+
+
+def reading(session: SharedState, call: Callable[[], T]) -> T:
+    """Call *call* with exclusive use of reading; return what it returns.
+
+    Raises:
+        StateError: another operation is reading.
+        ConnectionClosed: it is, and the session was closed under it.
+        Exception: what *call* raises.
+
+    """
     lock = session.reading
-    held = False
-    try:
-        (held,) = map(lock.acquire, NOT_BLOCKING)
-        return look() if held else None
-    finally:
-        if held:
-            try:
-                lock.release()
-                session.after_reading()
-            except BaseException:  # Ctrl-C, behind one of these
-                session.after_reading()
-                raise
+    return holding(
+        lock, partial(wait_for_peek, session, lock, READING), call, session.after_reading
+    )
 
 
 def co_reading(session: SharedState, going: Co[T]) -> Co[T]:
@@ -124,21 +107,8 @@ def co_reading(session: SharedState, going: Co[T]) -> Co[T]:
 
     """
     lock = session.reading
-    held = False
-    try:
-        (held,) = map(lock.acquire, NOT_BLOCKING)
-        while not held:
-            wait_for_peek(session, lock, READING)
-            (held,) = map(lock.acquire, NOT_BLOCKING)
-        return (yield from going)
-    finally:
-        if held:
-            try:
-                lock.release()
-                session.after_reading()
-            except BaseException:  # Ctrl-C, behind one of these
-                session.after_reading()
-                raise
+    refuse = partial(wait_for_peek, session, lock, READING)
+    return co_holding(lock, refuse, going, session.after_reading)
 
 
 def _peeking(session: SharedState) -> RLock:

@@ -29,8 +29,8 @@ from ...http.h1.chunked import ChunkedBody
 from ...http.h1.framing import ends_http, frame, whole_size
 from ...http.h1.response_head import Head
 from ...polling.contract import Co, PollNeeded, run
-from ...polling.fair_lock import NOT_BLOCKING
 from ...polling.fairness import STEP
+from ...polling.holding import NOT_BLOCKING
 from ...polling.numbers import check_int
 from ...polling.timeouts import limited
 from ...polling.wake import Wake
@@ -148,7 +148,7 @@ class Receiver:
         lock = session.reading
         held = False
         try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)
+            (held,) = map(lock.acquire, NOT_BLOCKING)  # see holding.py
             while not held:
                 wait_for_peek(session, lock, READING)
                 (held,) = map(lock.acquire, NOT_BLOCKING)
@@ -216,7 +216,7 @@ class Receiver:
         lock = session.reading
         held = False
         try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)
+            (held,) = map(lock.acquire, NOT_BLOCKING)  # see holding.py
             while not held:
                 wait_for_peek(session, lock, READING)
                 (held,) = map(lock.acquire, NOT_BLOCKING)
@@ -582,7 +582,7 @@ class Receiver:
         try:
             while not held:
                 yield from self._co_wait_for_turn(exchange, lock)
-                (held,) = map(lock.acquire, NOT_BLOCKING)
+                (held,) = map(lock.acquire, NOT_BLOCKING)  # see holding.py
             try:
                 return (yield from self.co_alone(attempt, argument))
             except BaseException as exc:

@@ -21,7 +21,7 @@ from ...errors import (
 from ...http.h1.chunked import CRLF, chunk_start, last_chunk
 from ...http.request import BodyFollowing
 from ...polling.contract import Co
-from ...polling.fair_lock import NOT_BLOCKING
+from ...polling.holding import NOT_BLOCKING
 from ...polling.timeouts import limited
 from ...polling.wake import co_checkpoint
 from ...transport import stream as streams
@@ -70,7 +70,7 @@ class Sender(Writer):
         lock = session.sending
         held = False
         try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)
+            (held,) = map(lock.acquire, NOT_BLOCKING)  # see holding.py
             while not held:
                 self._check_busy(lock, can_move=step == self.connect)
                 (held,) = map(lock.acquire, NOT_BLOCKING)
@@ -219,7 +219,7 @@ class Sender(Writer):
         lock = session.sending
         held = False
         try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)
+            (held,) = map(lock.acquire, NOT_BLOCKING)  # see holding.py
             while not held:
                 self._check_busy(lock, can_move=True)
                 (held,) = map(lock.acquire, NOT_BLOCKING)

@@ -13,8 +13,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from ...errors import ConnectionTimedOut, DugongError
-from ...polling.fair_lock import NOT_BLOCKING
 from ...polling.fork import generation
+from ...polling.holding import NOT_BLOCKING
 from ...polling.timeouts import how_given
 from ...polling.wake import Wake
 from ...transport import exclusive
@@ -71,7 +71,7 @@ class Opening:
             lock = self._lock
             held = False
             try:
-                (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+                (held,) = map(lock.acquire, NOT_BLOCKING)  # see holding.py
                 if held:
                     yield from self._co_connect()
                     break

@@ -18,8 +18,8 @@ from typing import TypeVar
 from ...errors import ConnectionClosed, DugongError, StateError
 from ...polling.combinators import Bundle, earlier
 from ...polling.contract import Co, PollNeeded
-from ...polling.fair_lock import NOT_BLOCKING
 from ...polling.fairness import StepCounter
+from ...polling.holding import NOT_BLOCKING
 from ...polling.numbers import check_seconds
 from ...polling.progress_deadline import ProgressDeadline
 from ...polling.wake import Wake, co_checkpoint
@@ -189,7 +189,7 @@ class Duplex:
         """Do *going* with exclusive use of one direction."""
         held = False
         try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+            (held,) = map(lock.acquire, NOT_BLOCKING)  # see holding.py
             if not held:
                 self._usable()  # if it was closed the operation that has the lock is about to end
                 raise StateError(f"another operation is {what} on this stream")
