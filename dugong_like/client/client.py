@@ -939,9 +939,10 @@ class Client:
         origin. Over HTTP/1.1 those are pipelined that may be repeated: idempotent ones (RFC 9110
         section 9.2.2), and those whose ``idempotent`` is True, if their bodies are in memory and
         their time limits (*timeout*) those of the client, a total one excepted. If a connection
-        ends they are sent again as a `Pipeline` does. Any other one has a connection for itself, or
-        a stream of HTTP/2. Redirects, cookies, authentication, retries, events and layers of your
-        own hold for each.
+        ends they are sent again as a `Pipeline` does. Over HTTP/2 those without a body share
+        connections, each on its stream. Any other one has a connection for itself, or a stream of
+        HTTP/2. Redirects, cookies, authentication, retries, events and layers of your own hold for
+        each.
 
         Args:
             requests: URLs, pairs of method and URL, `ClientRequest` of `build_request`, or

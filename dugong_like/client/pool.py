@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from weakref import WeakValueDictionary, ref
 
 from ..connection.connection import HTTPConnection
-from ..errors import GoneAway, InvalidRequest, PoolTimedOut, StateError, StreamReset
+from ..errors import DugongError, GoneAway, InvalidRequest, PoolTimedOut, StateError, StreamReset
 from ..http.redaction import quoted
 from ..http.url import Origin
 from ..polling.combinators import Bundle
@@ -59,7 +59,7 @@ from .pooled import HTTP_2, Member, OriginPool, OriginStats, Waiter
 if TYPE_CHECKING:
     from .request import ClientRequest
     from .response import Response
-    from .sharing import Leases, Sharing, StreamLease
+    from .sharing import AnyLease, Leases, Sharing, StreamLease
 
 MOST_KNOWN: Final = 1000  # origins whose counts are kept although they have no connection
 MARGIN: Final = 1.0  # second; a request must not meet the server's close on its way
@@ -337,13 +337,25 @@ class Pool:
                 response.close()
                 return (yield from co_dispatch(leases, origin, request))
             except (StreamReset, GoneAway, InvalidRequest) as exc:
-                if not needs_http_1(request, exc) or not self._allows_http_1(origin):
+                if not self.goes_to_http_1(origin, request, exc):
                     raise
-                if isinstance(exc, InvalidRequest):
-                    request.attempts -= 1  # nothing was sent
-                else:
-                    sharing.note_http_1(origin)  # RFC 9113 section 7: not for this request alone
+                request.attempts -= isinstance(exc, InvalidRequest)  # nothing was sent
         return (yield from co_dispatch(self, HTTP_1_1.at(origin), request))
+
+    def goes_to_http_1(self, origin: Origin, request: ClientRequest, exc: DugongError) -> bool:
+        """Return True if *request* is to be sent over HTTP/1.1, after *exc* over HTTP/2.
+
+        If the server says so, it is noted for the requests that follow.
+        """
+        if not needs_http_1(request, exc) or not self._allows_http_1(origin):
+            return False
+        if not isinstance(exc, InvalidRequest):
+            self._shared().note_http_1(origin)  # RFC 9113 section 7: not for this request alone
+        return True
+
+    def needs_http_1(self, origin: Origin) -> bool:
+        """Return True if the server refuses HTTP/2, as far as is known."""
+        return self._sharing is not None and self._sharing.needs_http_1(origin)
 
     def _shared(self) -> Sharing:
         """Return what lends streams of HTTP/2 connections."""
@@ -371,6 +383,17 @@ class Pool:
         if at is None or not at.is_shared or (sharing := self._sharing) is None:
             return None
         return sharing.take_stream(at, origin)
+
+    def co_acquire_stream(self, origin: Origin, timeouts: Timeouts | None) -> Co[AnyLease]:
+        """Take a stream of an HTTP/2 connection, or a connection if the server speaks HTTP/1.1.
+
+        Args:
+            origin: where it leads.
+            timeouts: those that hold if a connection is opened; None for its own.
+
+        Raises what `Sharing.co_acquire` raises.
+        """
+        return self._shared().co_acquire(origin, None, timeouts)
 
     def take_tunnel(self, origin: Origin) -> StreamLease | None:
         """Do what `take_stream` does, if the server takes the extended CONNECT (RFC 8441)."""

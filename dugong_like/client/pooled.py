@@ -159,7 +159,11 @@ class Member:
 
     def is_at_limit(self, served: int) -> bool:
         """Return True if it takes no further request after *served* ones of its present user."""
-        return self.requests + served >= self.most or monotonic() >= self.ends
+        return self.left(served) <= 0
+
+    def left(self, served: int) -> float:
+        """Return how many requests it takes after *served* ones of its present user."""
+        return 0 if monotonic() >= self.ends else self.most - self.requests - served
 
     def leave(self) -> None:
         """Give its places back."""

@@ -37,7 +37,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from weakref import ref
 
-from ..connection.connection_view import ConnectionView, watch_room
+from ..connection.connection_view import ConnectionView, room_of, watch_room
 from ..errors import DugongError, PoolTimedOut, StateError
 from ..polling.contract import within
 from ..polling.timeouts import Given
@@ -46,6 +46,7 @@ from .pooled import HTTP_2, Member, OriginPool
 
 if TYPE_CHECKING:
     from ..connection.connection import HTTPConnection
+    from ..connection.h2.rolling_batch import RollingBatch
     from ..http.url import Origin
     from ..polling.contract import Co
     from ..polling.timeouts import Timeouts
@@ -147,12 +148,13 @@ class Share:
             by PING, in seconds of `time.monotonic`.
         has_ended: True if the connection is given back, or about to be.
         is_avoided: True if it takes no further user, and is closed after the last one.
+        has_batches: True if one of its users has had more than one stream.
 
     """
 
     __slots__ = (
-        *("connection", "has_ended", "held", "is_avoided", "renewals", "rests_at", "reused"),
-        *("served", "uses", "views"),
+        *("connection", "has_batches", "has_ended", "held", "is_avoided", "renewals", "rests_at"),
+        *("reused", "served", "uses", "views"),
     )
 
     def __init__(self, connection: HTTPConnection) -> None:
@@ -164,7 +166,7 @@ class Share:
         self.served = 0
         self.reused = False
         self.rests_at = inf
-        self.has_ended = self.is_avoided = False
+        self.has_ended = self.is_avoided = self.has_batches = False
 
     def is_usable(self) -> bool:
         """Return True if its connection is open, and takes further requests.
@@ -175,9 +177,14 @@ class Share:
             return not member.is_at_limit(self.served) and self.connection.is_open()
         return False
 
-    def has_room(self) -> bool:
-        """Return True if it may have a further user, as far as is known without a look."""
+    def has_room(self, *, waits: bool = False) -> bool:
+        """Return True if it may have a further user, as far as is known without a look.
+
+        *waits* says that the user may wait for a stream of a batch to end.
+        """
         if self.has_ended or self.is_avoided:
+            return False
+        if self.has_batches and not waits and not self.connection.beside(room_of):
             return False
         return len(self.uses) < self.connection.concurrency
 
@@ -266,6 +273,29 @@ class StreamLease:
     def avoid(self) -> None:
         """Have the connection take no further user."""
         self._from.is_avoided = True
+
+    def begin_batch(self) -> RollingBatch | None:
+        """Return what does many exchanges; None if each has to be done by itself.
+
+        From here on the lease is for many streams, which `count` counts.
+        """
+        self._from.has_batches = True
+        self._from.served -= 1
+        return self.connection.rolling_batch()
+
+    def count(self, requests: int) -> None:
+        """Count so many *requests* of a batch."""
+        share = self._from
+        share.served += requests
+        share.rests_at = monotonic() + self._sharing.ping_after
+
+    def left(self) -> float:
+        """Return how many requests the connection may still have, after those of its users."""
+        share = self._from
+        if not share.is_avoided:
+            for member in share.held.copy():
+                return member.left(share.served)
+        return 0
 
     def release(self, keep_alive: str | None = None) -> None:  # noqa: ARG002 - not in HTTP/2
         """Give the stream back, after a complete exchange; otherwise it is reset."""
@@ -359,6 +389,11 @@ class Sharing:
         self._self = ref(self)
         self._known: dict[Hashable, SharedOrigin] = {}
         self._changing = RLock()
+
+    @property
+    def ping_after(self) -> float:
+        """See `Limits.ping_after`."""
+        return self._pool.ping_after
 
     # ---- taking
 
@@ -514,16 +549,19 @@ class Sharing:
                 at = self._known.setdefault(key, SharedOrigin())
         return at
 
-    def _take(self, at: SharedOrigin, origin: Origin) -> StreamLease | None:
-        """Return a stream of a connection that has room; None if there is none."""
+    def _take(self, at: SharedOrigin, origin: Origin, *, waits: bool = False) -> StreamLease | None:
+        """Return a stream of a connection that has room; None if there is none.
+
+        *waits*: see `Share.has_room`.
+        """
         now = monotonic()
         for share in at.shares.copy():
-            if not share.has_room() or share.rests_at <= now or not share.is_usable():
+            if not share.has_room(waits=waits) or share.rests_at <= now or not share.is_usable():
                 continue
             lease = None
             try:
                 with self._changing:
-                    if share.has_room():
+                    if share.has_room(waits=waits):
                         lease = self._use(at, share, origin)
                 if lease is not None and not share.has_ended:  # in between, by a finalizer
                     return lease
@@ -614,8 +652,9 @@ class Sharing:
                 lease = self._pool.try_acquire(origin)
                 if lease is None:
                     if at.shares:
-                        woken = 0  # or all would try again at once
-                        return None
+                        free = self._take(at, origin, waits=True)
+                        woken = 0 if free is None else 1  # or all would try again at once
+                        return free
                     lease = yield from self._pool.co_acquire(
                         origin, inf if until is None else until
                     )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .config import ConnectionConfig
     from .exchange import HTTPResponse
     from .h2.options import EitherHeads
+    from .h2.rolling_batch import RollingBatch
     from .h2.tunnel import Tunnel
     from .session import Session as AnySession
 
@@ -46,6 +47,14 @@ def watch_room(
     """
     if isinstance(session, Session):
         session.shared.pump.on_room = changed
+
+
+def room_of(
+    config: ConnectionConfig,  # noqa: ARG001 - see `Operations.beside`
+    session: AnySession,
+) -> int:
+    """Return how many exchanges may begin now without waiting; for `Operations.beside`."""
+    return session.room() if isinstance(session, Session) else 0
 
 
 class ConnectionView(HTTPConnection):
@@ -122,6 +131,19 @@ class ConnectionView(HTTPConnection):
             return response, None
         assert stream.stream is not None
         return response, tunnel.Tunnel(session, stream.stream)
+
+    def rolling_batch(self) -> RollingBatch | None:
+        """Return what does many exchanges without request bodies, begun one by one.
+
+        None if each has to be done by itself: they are observed, or limited in size.
+        """
+        from .h2.rolling_batch import RollingBatch  # noqa: PLC0415 - for those who want one
+
+        session = self._session
+        if not session.takes_rolling_batch():
+            return None
+        heads = cast("EitherHeads", self._heads)
+        return RollingBatch(session.shared, session.limits, heads, self._build_exchange)
 
     def limit(self, timeouts: Timeouts | None) -> None:
         """Let *timeouts* hold for its next exchange; None stands for those of the connection."""

@@ -16,6 +16,14 @@ SHARE: Final = 3  # answers for each request that may be lost when the limit sho
 _max = re.compile(r"(?:^|[,;\s])max\s*=\s*\"?([0-9]{1,9})(?![0-9])", re.IGNORECASE).search
 
 
+def room_below(limit: int, answered: int) -> int:
+    """Return how many requests may be unanswered if a server is said to take *limit* of them.
+
+    If that proves wrong, as *answered* are more, it is one more with each.
+    """
+    return limit - answered if answered < limit else answered - limit + 1
+
+
 class Pace:
     """How many requests may be unanswered on the present connection.
 
@@ -56,10 +64,8 @@ class Pace:
             return 1
         if limit is None:
             room = max((self._depth + 1) // 2, answered // SHARE)
-        elif answered < limit:
-            room = limit - answered
         else:
-            room = answered - limit + 1
+            room = room_below(limit, answered)
         return min(self._depth, room)
 
     def note_sending(self, unanswered: int, count: int) -> None:

@@ -1,12 +1,12 @@
 """The dispatcher below the layers of `Client.map`.
 
-A request that may be pipelined is left to the connections of its origin, and its layers go on when
-its response is there. Any other one waits until a connection may be used for it alone, or a stream
-of HTTP/2, and is then sent as usual. If it could be pipelined over HTTP/1.1, it is also repeated as
-it would be there, whether or not the client repeats requests: a connection that ends takes many
-streams with it.
+A request that may be sent together with others is left to the lanes of its origin, and its layers
+go on when its response is there. Any other one waits until a connection may be used for it alone,
+or a stream of HTTP/2, and is then sent as usual; so is one that a lane of HTTP/2 has sent in vain.
+If it could be sent together with others, it is also repeated as a pipeline does, whether or not the
+client repeats requests: a connection that ends takes many streams with it.
 
-Not here: pipelining (lane.py), and when what is left is begun (schedule.py).
+Not here: lanes (lane.py), and when what is left is begun (schedule.py).
 """
 
 from __future__ import annotations
@@ -102,13 +102,18 @@ class BulkDispatcher:
             return response
         place = schedule.place(origin_of(request))
         job = Job(request, task.entry, place, task)
-        if place.is_batched() and schedule.may_pipeline(request):
+        sent, task.sent = task.sent, None
+        if sent is None and place.takes(request) and schedule.may_pipeline(request):
             place.add(job)
-            return (yield from self._co_outcome(job))
+            response = yield from self._co_outcome(job)
+            if response is not None:
+                return response
+            sent = job.sent
+            job = Job(request, task.entry, place, task)
         place.singles.append(job)
         try:
             yield from self._co_wait(job)
-            response = yield from self._co_send(request, place)
+            response = yield from self._co_send(request, place, sent or 0)
         finally:
             if job in place.singles:
                 place.singles.remove(job)
@@ -117,10 +122,13 @@ class BulkDispatcher:
             schedule.note_free(place)
         return response
 
-    def _co_send(self, request: ClientRequest, place: Place) -> Co[Response]:
-        """Send *request*, and again if its connection ends and that is safe."""
+    def _co_send(self, request: ClientRequest, place: Place, sent: int) -> Co[Response]:
+        """Send *request*, and again if its connection ends and that is safe.
+
+        It was *sent* so many times before.
+        """
         repeats = self._schedule.may_pipeline(request) and request.rewindable()
-        fruitless = sent = 0
+        fruitless = sent
         while True:
             sent += 1
             before = place.answers
@@ -155,8 +163,8 @@ class BulkDispatcher:
         while not job.is_settled:
             yield schedule.parked()
 
-    def _co_outcome(self, job: Job) -> Co[Response]:
-        """Wait for the outcome of *job*."""
+    def _co_outcome(self, job: Job) -> Co[Response | None]:
+        """Wait for the outcome of *job*; None: it is to be sent by itself."""
         try:
             yield from self._co_wait(job)
         finally:
@@ -167,7 +175,6 @@ class BulkDispatcher:
                 raise job.error
             finally:
                 job.error = None  # which keeps this frame
-        assert job.response is not None
         return job.response
 
     def co_close(self) -> Co[None]:

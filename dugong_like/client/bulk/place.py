@@ -1,38 +1,52 @@
 """An origin of `Client.map`: what waits to be sent there, and what is kept of each request.
 
-Not here: sending (lane.py), requests that have a connection of their own (dispatcher.py), and the
-order in which all are taken up (schedule.py).
+Not here: sending (pipeline_lane.py, stream_lane.py), requests that have a connection of their own
+(dispatcher.py), and the order in which all are taken up (schedule.py).
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...connection.origins import ORIGINS
 
 if TYPE_CHECKING:
+    from ...connection.connection import HTTPConnection
     from ...http.url import Origin
     from ...polling.contract import Co, PollNeeded
     from ..request import ClientRequest
     from ..response import Response
 
 
+class UsedConnection(Protocol):
+    """A lease: what was received on a connection has that."""
+
+    @property
+    def connection(self) -> HTTPConnection:
+        """The connection."""
+        ...
+
+
 class Carrier(Protocol):
-    """A `Lane`, which sends jobs on one connection.
-
-    Attributes:
-        place: where they go.
-        jobs: what was taken and has no outcome.
-        op: does that.
-
-    """
+    """A `Lane`, which sends jobs on one connection; see there."""
 
     place: Place
-    jobs: deque[Job]
     op: Generator[PollNeeded | None, None, None]
+
+    def take_more(self) -> bool:
+        """Take what has come to the place, if there is room."""
+        ...
+
+    def is_full(self) -> bool:
+        """Return True if it cannot take as much as the place has for it."""
+        ...
+
+    def abandon(self, job: Job) -> bool:
+        """Forget *job*."""
+        ...
 
 
 class Entry:
@@ -78,12 +92,14 @@ class Job:
         error: the same.
         is_settled: True if there is an outcome, or the connection is its own.
         begun_at: when it was sent, in seconds of `time.monotonic`.
+        overtaken: how often a connection was ended after others, in its place; over HTTP/2.
+        sent: how often it was sent in vain, if it is to be sent by itself from now on; or None.
 
     """
 
     __slots__ = (
-        *("begun_at", "entry", "error", "is_settled", "lane", "place"),
-        *("request", "response", "task"),
+        *("begun_at", "entry", "error", "is_settled", "lane", "overtaken", "place"),
+        *("request", "response", "sent", "task"),
     )
 
     def __init__(
@@ -98,6 +114,8 @@ class Job:
         self.error: Exception | None = None
         self.is_settled = False
         self.begun_at = 0.0
+        self.overtaken = 0
+        self.sent: int | None = None
         entry.job = self
 
 
@@ -109,17 +127,26 @@ class Task:
         place: where it begins.
         op: passes the layers.
         given: the response to its first request, if that has been sent already.
+        sent: how often its first request was sent in vain, if it is to be sent by itself now; or
+            None.
 
     """
 
-    __slots__ = ("entry", "given", "op", "place")
+    __slots__ = ("entry", "given", "op", "place", "sent")
 
     op: Co[Any]
 
-    def __init__(self, entry: Entry, place: Place, given: Response | None = None) -> None:
+    def __init__(
+        self,
+        entry: Entry,
+        place: Place,
+        given: Response | None = None,
+        sent: int | None = None,
+    ) -> None:
         self.entry = entry
         self.place = place
         self.given = given
+        self.sent = sent
 
 
 class Place:
@@ -144,6 +171,12 @@ class Place:
         answers: how many responses have come on connections, or streams, of their own.
         streams: those of one HTTP/2 connection, as far as is known; 1 before a response has come
             that way.
+        requests_of_connection: after how many requests the server ends an HTTP/2 connection; None
+            if that is not known.
+        is_pipelined: True if the server has turned out to speak HTTP/1.1.
+        is_alone: True if requests cannot be sent together, whatever it speaks.
+        is_waited_for: True if something has come to `queue` while that was empty: lanes may wait
+            for responses only.
 
     """
 
@@ -163,16 +196,37 @@ class Place:
         self.jobs = 0
         self.answers = 0
         self.streams = 1
+        self.requests_of_connection: int | None = None
+        self.is_pipelined = self.is_alone = self.is_waited_for = False
         self.facts = ORIGINS.facts(str(origin))
 
-    def is_batched(self) -> bool:
-        """Return True if requests are pipelined there, as HTTP/1.1 is spoken as far as is known."""
-        return not self._is_shared()
+    def has_streams(self) -> bool:
+        """Return True if HTTP/2 is spoken there, as far as is known."""
+        return not self.is_pipelined and self._is_shared()
+
+    def takes(self, request: ClientRequest) -> bool:
+        """Return True if *request* is sent together with others there, if it may be.
+
+        Over HTTP/2 that is one without a body, which might have to wait for a window.
+        """
+        return not self.is_alone and (request.body is None or not self.has_streams())
 
     def add(self, job: Job) -> None:
         """Send *job* together with others."""
+        if not self.queue:
+            self.is_waited_for = True
         self.queue.append(job)
         self.jobs += 1
+
+    def put_back(self, jobs: Iterable[Job]) -> None:
+        """Send *jobs*, which a lane has taken, before all others of the queue."""
+        self.is_waited_for = True
+        for job in reversed([*jobs]):
+            job.lane = None
+            if job.is_settled:  # nobody waits for it any more
+                self.jobs -= 1
+            else:
+                self.queue.appendleft(job)
 
     def remove(self, job: Job) -> None:
         """Do not send *job*, which nobody waits for any more."""
@@ -189,8 +243,16 @@ class Place:
     def may_open(self) -> bool:
         """Return True if another connection may be used for `queue`."""
         count = len(self.lanes)
+        if self.queue and self.has_streams():
+            if count >= self._concurrency or self.free_streams() <= 0 or self.resumes_at():
+                return False
+            return all(lane.is_full() for lane in self.lanes)
         is_needed = bool(self.queue) and count * self.share() < self.jobs
         return is_needed and count + self.taken < self._concurrency
+
+    def free_streams(self) -> int:
+        """Return how many streams may be used besides those that are."""
+        return self._most_tasks - (self.jobs - len(self.queue)) - self.taken
 
     def next_task(self) -> Entry | None:
         """Return a request that may begin to pass its layers now."""
@@ -206,6 +268,10 @@ class Place:
             return None
         self.taken += 1
         return self.singles.popleft()
+
+    def has_waiting(self) -> bool:
+        """Return True if something waits to be sent here that no connection has."""
+        return bool(self.singles) or (bool(self.queue) and self.has_streams())
 
     def is_unused(self) -> bool:
         """Return True if it can be forgotten: nothing waits here, and nothing is under way."""

@@ -30,7 +30,7 @@ from ...polling.wake import Wake
 from ..refusals import ASK_TO_WAIT, ERRORS_OF_SERVERS, note_status
 from ..response import ReadingOptions, Response
 from .dispatcher import BulkDispatcher
-from .lane import Lane
+from .pipeline_lane import PipelineLane
 from .place import Entry, Job, Place, Task
 from .results import MapItem, MapProgress
 from .source import END, Source, as_request
@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     from ..direct import DirectDispatch
     from ..dispatcher import Dispatcher
     from ..layers.retry import Retry
-    from ..pool import Lease, Pool
+    from ..pool import Pool
     from ..request import ClientRequest
     from .options import MapSettings
-    from .place import Carrier
+    from .place import Carrier, UsedConnection
 
 FIRST_SIZE: Final = 16384  # bytes that a body is expected to have before one has come
 SHARE: Final = 8  # of the expectation, which each body changes
@@ -211,7 +211,7 @@ class Schedule:
         """Return until when to wait at most, in seconds of `time.monotonic`."""
         times = [] if self._deadline == math.inf else [self._deadline]
         for place in list(self._free):
-            if place.singles and (at := place.resumes_at()) is not None:
+            if place.has_waiting() and (at := place.resumes_at()) is not None:
                 times.append(at)
             else:
                 del self._free[place]
@@ -247,16 +247,35 @@ class Schedule:
             while (job := place.next_single()) is not None:
                 job.is_settled = True
                 self._wake(job)
-            while place.may_open():
-                self._open_lane(place)
-            if not (place.singles and place.resumes_at()):
+            if not self._feed_lanes(place):
+                while place.may_open():
+                    self._open_lane(place)
+            if not (place.has_waiting() and place.resumes_at()):
                 self._free.pop(place, None)
             if place.is_unused():
                 self._places.pop(place.origin, None)
 
+    def _feed_lanes(self, place: Place) -> bool:
+        """Have lanes take what has just come; True if they are about to send it."""
+        is_fed = False
+        if place.is_waited_for and not place.resumes_at():
+            place.is_waited_for = False
+            for lane in place.lanes:
+                if lane.take_more():
+                    self._runnable[lane] = None
+                    is_fed = True
+        return is_fed
+
     def _open_lane(self, place: Place) -> None:
-        assert self._pool is not None
-        lane = Lane(place, self._pool, self, self._settings.depth, self._parts.timeouts)
+        pool, timeouts = self._pool, self._parts.timeouts
+        assert pool is not None
+        lane: Carrier
+        if place.has_streams():
+            from .stream_lane import StreamLane  # noqa: PLC0415 - for HTTP/2
+
+            lane = StreamLane(place, pool, self, timeouts)
+        else:
+            lane = PipelineLane(place, pool, self, self._settings.depth, timeouts)
         place.lanes.append(lane)
         self._waiting_lanes += 1
         self._runners[lane] = None
@@ -307,7 +326,7 @@ class Schedule:
             if (
                 direct is not None
                 and request.total is None
-                and place.is_batched()
+                and place.takes(request)
                 and self.may_pipeline(request)
                 and request.is_plain()
                 and direct.is_free()
@@ -338,12 +357,13 @@ class Schedule:
     def _pauses(self, runner: Runner) -> bool:
         """Return True if *runner* has to wait until the first result has come, which it is not at.
 
-        It is a lane, and the first one is on another lane: so that can go on in any case.
+        It is a lane, and the first one is on another lane: so that can go on in any case. One of
+        HTTP/2 takes no further request instead, as others may rely on it to receive.
         """
         if (
             self._held <= self._settings.max_bytes
             or not self._order
-            or not isinstance(runner, Lane)
+            or not isinstance(runner, PipelineLane)
         ):
             return False
         job = self._order[0].job
@@ -398,7 +418,7 @@ class Schedule:
     # ---- for lanes
 
     def answered(
-        self, job: Job, message: HTTPResponse, body: bytes, lease: Lease, now: float
+        self, job: Job, message: HTTPResponse, body: bytes, lease: UsedConnection, now: float
     ) -> None:
         """Take the response to *job*; see `Outcomes`."""
         job.place.jobs -= 1
@@ -441,6 +461,24 @@ class Schedule:
             job.error = exc
             self._wake(job)
 
+    def send_alone(self, job: Job, sent: int) -> None:
+        """Have *job* sent by itself from now on; see `Outcomes`."""
+        job.place.jobs -= 1
+        if job.is_settled:
+            return
+        job.is_settled = True
+        if job.task is None:
+            job.place.tasks += 1
+            job.entry.job = None
+            self._start(Task(job.entry, job.place, sent=sent))
+        else:
+            job.sent = sent
+            self._wake(job)
+
+    def is_full(self) -> bool:
+        """Return True if more bytes are in memory than may be."""
+        return self._held > self._settings.max_bytes
+
     def wants_connection(self) -> bool:
         """Return True if a lane waits for a connection."""
         return self._waiting_lanes > 0
@@ -473,6 +511,7 @@ class Schedule:
                 return pool is None or pool.is_shared(origin)
 
             place = Place(origin, settings.concurrency, settings.depth, is_shared)
+            place.is_alone = pool is None
             self._places[origin] = place
         return place
 
@@ -501,10 +540,13 @@ class Schedule:
         lane = job.lane
         if lane is None:
             job.place.remove(job)
-        elif lane.jobs and lane.jobs[0] is job and lane in self._runners:
-            del self._runners[lane]
-            self._waits.drop(lane)
-            lane.op.close()
+        elif lane in self._runners:
+            if lane.abandon(job):
+                self._runnable[lane] = None
+            else:
+                del self._runners[lane]
+                self._waits.drop(lane)
+                lane.op.close()
 
     def note_status(
         self, place: Place, request: ClientRequest, response: Response, sent_at: float

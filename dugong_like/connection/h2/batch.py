@@ -32,6 +32,7 @@ from .stream import H2Stream
 if TYPE_CHECKING:
     from ...errors import ConnectionTimedOut
     from ...http.h1.response_head import Head
+    from ...http.h2.static_table import Field
     from ...http.h2.stream import Stream
     from ...polling.contract import Co
     from ..exchange import Exchange
@@ -50,6 +51,39 @@ class Opened(NamedTuple):
     exchange: Exchange
     head: EitherHead
     stream: Stream
+
+
+def open_stream(
+    shared: H2State, waiter: Waiter, exchange: Exchange, section: tuple[Field, ...]
+) -> Stream | None:
+    """Open a stream for a request without a body, if there is room for it; under the lock.
+
+    Args:
+        shared: of the session.
+        waiter: of the operation.
+        exchange: of the request.
+        section: its fields.
+
+    Returns:
+        It; None if there is no room, or will be none any more (see `is_retired`).
+
+    """
+    pump = shared.pump
+    engine = pump.engine
+    if not engine.streams:
+        pump.look()
+    if shared.stream is None or not pump.may_open(waiter):
+        return None
+    stream = engine.open(section, True)
+    exchange.stream_id = stream.id
+    exchange.sent = True  # it is, when the response comes
+    pump.opened(waiter)
+    return stream
+
+
+def is_retired(shared: H2State) -> bool:
+    """Return True if the session takes no further request."""
+    return shared.stream is None or not shared.pump.engine.can_open()
 
 
 class Batch:
@@ -147,23 +181,16 @@ class Batch:
 
         """
         shared, coming, opened = self._shared, self._coming, self._opened
-        pump = shared.pump
-        engine = pump.engine
         waiter.wants = 0 if opened else ROOM
         while coming and len(opened) < MOST_OPEN:
-            if not engine.streams:
-                pump.look()
-            if shared.stream is None or not pump.may_open(waiter):
-                if not opened and (shared.stream is None or not engine.can_open()):
+            exchange, head = coming[0]
+            stream = open_stream(shared, waiter, exchange, head.section())
+            if stream is None:
+                if not opened and is_retired(shared):
                     raise Retired
                 return
-            exchange, head = coming[0]
-            stream = engine.open(head.section(), True)
             coming.popleft()
-            exchange.stream_id = stream.id
-            exchange.sent = True  # it is, when the response comes
             opened.append(Opened(exchange, head, stream))
-            pump.opened(waiter)
 
     # ---- responses
 
@@ -221,14 +248,10 @@ class Batch:
             if stream.head is None and stream.error is None and not stream.informational:
                 return None
             reader = self._reader_of(opened)
-        while (response := reader.response) is None:
-            if reader.take_head() is None:
-                return None
-        body = reader.take_all()
-        if body is None:
+        if (reply := reader.take_rest()) is None:
             return None
         del self._readers[stream]
-        return response.with_body(body)
+        return reply
 
     def _reader_of(self, opened: Opened) -> H2Stream:
         """Return what goes on with *opened* as all exchanges do."""

@@ -128,6 +128,20 @@ class EitherHeads:
         head = self._heads.build(method, path, fields, framing)
         return EitherHead(head, self._fields, method, path, fields, framing)
 
+    def section(self, method: str, path: str, fields: FieldLines) -> tuple[Field, ...]:
+        """Return the head of a request for HTTP/2 only, with nothing said of a body.
+
+        Args:
+            method: request method, an exact string.
+            path: request target.
+            fields: the caller's, which `build` has taken before for the same method.
+
+        Raises:
+            InvalidRequest: *path* cannot be sent.
+
+        """
+        return self._fields.build(method, path, fields)
+
     def build_connect(self, protocol: str, path: str, fields: FieldLines) -> EitherHead:
         """Return the head of an extended CONNECT (RFC 8441 section 4), for HTTP/2 only.
 

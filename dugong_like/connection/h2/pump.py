@@ -128,6 +128,8 @@ class Waiter:
         woken: True if it was woken, and has not been resumed since.
         left: True if it has ended.
         wake: its flag, while it is a follower.
+        touched: streams that have got something, of those that it follows; None if it does not ask.
+        stays: True if it goes on after a successful attempt.
 
     """
 
@@ -136,12 +138,28 @@ class Waiter:
         "writes",
     )
 
+    touched: dict[Stream, None] | None = None
+    stays = False
+
     def __init__(self, stream: Stream | None, wants: int = 0) -> None:
         self.stream = stream
         self.wants = wants
         self.mark = 0
         self.moved = self.leads = self.writes = self.woken = self.left = self.has_more = False
         self.wake: Wake | None = None
+
+
+class Collector(Waiter):
+    """An operation with many streams, which asks which of them have got something."""
+
+    __slots__ = ("touched",)
+
+    touched: dict[Stream, None]
+    stays = True
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.touched = {}
 
 
 ROOM: Final = 1  # a stream may be opened
@@ -362,6 +380,36 @@ class Pump:
         reader = self._reader
         return None if reader is None else reader.stream
 
+    def co_part(
+        self, attempt: Callable[[A], T | None], argument: A, waiter: Collector, limit: Limit
+    ) -> Co[T]:
+        """Do what `co` does, as a part of an operation that goes on: `end` ends that.
+
+        Until then others lead.
+        """
+        lock = self.lock
+        while True:
+            got: tuple[T | None, PollNeeded | None]
+            got = lock.run(self._advance, waiter, attempt, argument, limit, False)
+            if self.news:
+                self.tell_news()
+            result, need = got
+            if result is not None:
+                return result
+            if need is None:
+                yield from co_checkpoint()
+            else:
+                yield need
+
+    def end(self, waiter: Waiter) -> None:
+        """End an operation of which `co_part` has done parts. A second call has no effect."""
+        if not waiter.left:
+            self.lock.when_free(partial(self.leave, waiter))
+        if self._shared.left is not None:
+            self._shared.give_back()
+        if self.news:
+            self.tell_news()
+
     def do(self, section: Callable[[A], T], argument: A) -> T:
         """Call *section* under the lock, and send what it has queued as far as that is possible."""
         try:
@@ -447,7 +495,7 @@ class Pump:
                     if result is None and 0 < waiter.mark <= output.sent:
                         break  # it can go on, but others have their turn
             if result is not None:
-                self.leave(waiter)
+                (self._pause if waiter.stays else self.leave)(waiter)
                 return result, None
             if more:
                 continue
@@ -639,6 +687,13 @@ class Pump:
         waiter.woken = True  # it goes on by itself
         self._hand_on()
 
+    def _pause(self, waiter: Waiter) -> None:
+        """Let others lead, and have the room: *waiter* goes on later."""
+        waiter.wants = 0
+        if self._wanting and self._wanting.pop(waiter, False) is None:
+            self.note_room()
+        self._rest(waiter)
+
     def leave(self, waiter: Waiter) -> None:
         """Note the end of *waiter*; see that somebody leads. Under the lock."""
         if self._child:
@@ -817,6 +872,8 @@ class Pump:
         for stream in touched:
             for waiter in of_stream.get(stream, ()):
                 waiter.moved = True
+                if waiter.touched is not None:
+                    waiter.touched[stream] = None
                 self._wake(waiter)
         if self._wanting:
             self._wake_wanting()

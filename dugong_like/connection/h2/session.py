@@ -290,13 +290,16 @@ class Session(HasSharedState):
 
     def takes_batch(self, batch: Sequence[Whole]) -> bool:
         """See `connection.session.Session.takes_batch`."""
-        shared = self.shared
         return (
-            shared.observer is None
-            and shared.config.max_body is None
+            self.takes_rolling_batch()
             and self.limits.head_limit is None
             and all(body is None for _, _, body in batch)
         )
+
+    def takes_rolling_batch(self) -> bool:
+        """Return True if exchanges need not be observed, nor limited in size."""
+        shared = self.shared
+        return shared.observer is None and shared.config.max_body is None
 
     def co_exchange_batch(
         self,

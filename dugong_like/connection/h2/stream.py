@@ -234,8 +234,11 @@ class H2Stream:
             self._rest = body
         self._ending = True
 
-    def adopt(self, head: EitherHead, waiter: Waiter) -> None:
-        """Go on with an exchange that *waiter* has begun: its request has no body."""
+    def adopt(self, head: EitherHead | None, waiter: Waiter) -> None:
+        """Go on with an exchange that *waiter* has begun: its request has no body.
+
+        *head* is that of the request, if it is known.
+        """
         self.head = head
         self.stream = waiter.stream
         self._ending = True
@@ -737,6 +740,14 @@ class H2Stream:
         body = kept[0] if len(kept) == 1 else b"".join(kept)
         kept.clear()
         return body
+
+    def take_rest(self) -> Reply | None:
+        """Take what is here of the response; return it with its body if that was the rest."""
+        while (response := self.response) is None:
+            if self.take_head() is None:
+                return None
+        body = self.take_all()
+        return None if body is None else response.with_body(body)
 
     def keep_some(self) -> None:
         """Take what is here of the body before somebody asks for it; under the lock.

@@ -1,0 +1,257 @@
+"""A lane of `Client.map` over HTTP/2: its requests are a rolling batch.
+
+A request that fails here is not repeated here: it is sent by itself then, and all rules about that
+hold (dispatcher.py). But those that the server has refused as it ends the connection (GOAWAY) go to
+the next lane. Servers end one after a number of requests; that is learned, as others are sent in
+vain.
+
+Not here: how they are sent together (connection/h2/rolling_batch.py), and what becomes of the
+outcomes (schedule.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable
+from typing import TYPE_CHECKING, Protocol
+
+from ...connection.pace import room_below
+from ...errors import ConnectionClosed, ConnectionTimedOut, DugongError
+from ..dispatch import MAX_OVERTAKEN, may_repeat, was_overtaken
+from ..pool import MISDIRECTED
+from ..pooled import HTTP_2
+from .lane import Lane, Outcomes
+
+if TYPE_CHECKING:
+    from ...connection.exchange import Exchange, Reply
+    from ...connection.h2.rolling_batch import Outcome, RollingBatch
+    from ...http.url import Origin
+    from ...polling.contract import Co, PollNeeded
+    from ...polling.timeouts import Timeouts
+    from ..request import ClientRequest
+    from ..sharing import AnyLease, StreamLease
+    from .place import Job, Place
+
+
+class Streams(Protocol):
+    """The part of a `Pool` that is used here."""
+
+    def co_acquire_stream(self, origin: Origin, timeouts: Timeouts | None) -> Co[AnyLease]:
+        """Take a stream of an HTTP/2 connection, or a connection with HTTP/1.1."""
+        ...
+
+    def needs_http_1(self, origin: Origin) -> bool:
+        """Return True if the server refuses HTTP/2, as far as is known."""
+        ...
+
+    def goes_to_http_1(self, origin: Origin, request: ClientRequest, exc: DugongError) -> bool:
+        """Return True if *request* is to be sent over HTTP/1.1, after *exc*."""
+        ...
+
+
+class StreamLane(Lane[Streams]):
+    """Sends the requests of a place on streams of one connection, which others use as well."""
+
+    def __init__(
+        self, place: Place, pool: Streams, outcomes: Outcomes, timeouts: Timeouts | None
+    ) -> None:
+        super().__init__(place, pool, outcomes, timeouts)
+        self._jobs: dict[Exchange, Job] = {}  # what was taken and has no outcome
+        self._refused: list[Job] = []  # of these, for the next lane
+        self._lease: StreamLease | None = None
+        self._batch: RollingBatch | None = None
+        self._limit: int | None = place.requests_of_connection
+        self._answered = 0
+        self._is_over = False  # no further request is taken
+
+    # ---- for the schedule
+
+    def take_more(self) -> bool:
+        """See `Lane.take_more`."""
+        return self._batch is not None and self._fill(self._batch)
+
+    def is_full(self) -> bool:
+        """See `Lane.is_full`; False while how much it can take is not known."""
+        lease, batch = self._lease, self._batch
+        if lease is None or batch is None:
+            return False
+        if self._is_over or batch.is_over:
+            return True
+        return lease.connection.remote_settings is not None and self._room(lease, batch) <= 0
+
+    def abandon(self, job: Job) -> bool:
+        """See `Lane.abandon`: the other streams go on."""
+        for exchange, other in self._jobs.items():
+            if other is job:
+                del self._jobs[exchange]
+                self.place.jobs -= 1
+                if self._batch is not None:
+                    self._batch.cancel(exchange)
+                break
+        return True
+
+    # ---- inside
+
+    def _co_open(self) -> Generator[PollNeeded, None, bool]:
+        place = self.place
+        if self._pool.needs_http_1(place.origin):
+            self._leave_alone()
+            return False
+        lease = yield from self._pool.co_acquire_stream(place.origin, self._timeouts)
+        self._stop_waiting()
+        if lease.connection.protocol != HTTP_2:
+            place.is_pipelined = True
+            lease.release()
+            return False
+        self._lease = lease  # type: ignore[assignment]  # it is one of HTTP/2
+        assert self._lease is not None
+        self._lease.connection.limit(self._timeouts)
+        self._batch = self._lease.begin_batch()
+        if self._batch is None:
+            self._leave_alone()
+        return self._batch is not None
+
+    def _leave_alone(self) -> None:
+        """Have all requests of the place sent one by one."""
+        self.place.is_alone = self._is_over = True
+        while self.place.queue:
+            self._outcomes.send_alone(self.place.queue.popleft(), 0)
+
+    def _co_answers(self) -> Generator[PollNeeded | None, None, None]:
+        """Tell the outcomes as they come."""
+        batch, jobs = self._batch, self._jobs
+        assert batch is not None
+        while True:
+            self._fill(batch)
+            if not jobs:
+                return
+            try:
+                outcomes = yield from batch.co_some()
+            except ConnectionTimedOut as exc:  # there was no room
+                self._fail_unsent(batch, exc)
+                return
+            now = time.monotonic()
+            for outcome in outcomes:
+                job = jobs.pop(outcome.exchange, None)
+                if job is not None:
+                    self._settle(job, outcome, now)
+            if self._refused:
+                self._leave_refused()
+            yield None
+
+    def _leave_refused(self) -> None:
+        """Leave what the server has refused, as it ends the connection, to the next lane."""
+        refused, self._refused = self._refused, []
+        self._taken -= len(refused)
+        self._limit = self.place.requests_of_connection = self._taken
+        self.place.put_back(refused)
+        self._outcomes.note_free(self.place)
+
+    def _room(self, lease: StreamLease, batch: RollingBatch) -> float:
+        """Return how many requests may be taken now."""
+        count = len(self._jobs)
+        left = lease.left() if self._taken else max(lease.left(), 1)
+        room = min(batch.room(), self.place.free_streams(), left)
+        if self._limit is not None:
+            room = min(room, room_below(self._limit, self._answered) - count)
+        if room > 0 and self._outcomes.is_full():
+            return not count  # the first one may be among those that wait
+        return room
+
+    def _fill(self, batch: RollingBatch) -> bool:
+        """Take as many requests as there is room for; return True if there were any."""
+        lease, place, jobs = self._lease, self.place, self._jobs
+        assert lease is not None
+        if unsent := batch.take_unsent():  # the server allows fewer than were expected
+            place.put_back([self._untaken(exchange) for exchange in unsent])
+        queue = place.queue
+        if not queue or self._is_over or batch.is_over:
+            return False
+        if place.resumes_at():
+            place.is_waited_for = True
+            self._outcomes.note_free(place)
+            return False
+        room = self._room(lease, batch)
+        now = time.monotonic()
+        taken = 0
+        while queue and taken < room:
+            job = queue.popleft()
+            request = job.request
+            try:
+                exchange = batch.add(request.method, request.url.target, request.fields())
+            except Exception:  # noqa: BLE001 - which sending it alone will raise as well
+                self._outcomes.send_alone(job, 0)
+                continue
+            job.lane = self
+            job.begun_at = now
+            request.attempts += 1
+            jobs[exchange] = job
+            taken += 1
+        if taken:
+            self._taken += taken
+            lease.count(taken)
+            place.streams = lease.connection.concurrency
+        return taken > 0
+
+    def _untaken(self, exchange: Exchange) -> Job:
+        """Return the job of *exchange*, which was not sent."""
+        job = self._jobs.pop(exchange)
+        job.request.attempts -= 1
+        self._taken -= 1
+        assert self._lease is not None
+        self._lease.count(-1)
+        return job
+
+    def _fail_unsent(self, batch: RollingBatch, exc: ConnectionTimedOut) -> None:
+        """Have the first request that was not sent fail."""
+        for exchange in batch.take_unsent()[:1]:
+            self._outcomes.failed(self._jobs.pop(exchange), exc)
+
+    def _settle(self, job: Job, outcome: Outcome, now: float) -> None:
+        """Tell the outcome of *job*, or have it sent again."""
+        reply, exc = outcome.reply, outcome.error
+        if reply is not None:
+            self._settle_answered(job, reply, now)
+            return
+        assert exc is not None
+        request = job.request
+        if was_overtaken(exc) and job.overtaken < MAX_OVERTAKEN:
+            job.overtaken += 1
+            self._refused.append(job)
+        elif self._pool.goes_to_http_1(self.place.origin, request, exc):
+            self._outcomes.send_alone(job, 1)
+            self._leave_alone()
+        elif may_repeat(request, exc) or (isinstance(exc, ConnectionClosed) and exc.retryable):
+            self._outcomes.send_alone(job, 1)
+        else:
+            self._outcomes.failed(job, exc)
+
+    def _settle_answered(self, job: Job, reply: Reply, now: float) -> None:
+        lease, request = self._lease, job.request
+        assert lease is not None
+        self._answered += 1
+        self.place.answers += 1
+        if reply.status == MISDIRECTED and request.rewindable() and not request.misdirected:
+            request.misdirected = True
+            lease.avoid()
+            self._is_over = True
+            self._outcomes.send_alone(job, 1)
+        else:
+            self._outcomes.answered(job, reply, reply.body, lease, now)
+
+    def _give_back(self) -> Iterable[Job]:
+        lease, self._lease = self._lease, None
+        batch, self._batch = self._batch, None
+        unsent = [] if batch is None else batch.take_unsent()
+        if self._limit is not None and self._answered > self._limit:
+            self.place.requests_of_connection = None  # that was not the reason
+        try:
+            if batch is not None:
+                batch.end()
+        finally:
+            if lease is not None:
+                for exchange in unsent:
+                    self._jobs[exchange].request.attempts -= 1
+                lease.release()
+        jobs, self._jobs = self._jobs, {}
+        return jobs.values()

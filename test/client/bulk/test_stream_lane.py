@@ -1,0 +1,552 @@
+"""`Client.map` over HTTP/2: replays, limits, and what ends a connection or a stream."""
+
+import asyncio
+import random
+import threading
+import time
+
+import pytest
+from kit.every_driver import DRIVERS
+from kit.h2_frames import goaway
+from kit.h2_server import Answer, Peer, h2_server
+from kit.steps import Steps
+from kit.support import ScriptedServer, pattern
+
+from dugong_like import (
+    AsyncClient,
+    BodyTooLarge,
+    Client,
+    ConnectionTimedOut,
+    Connector,
+    DeadlineExceeded,
+    H2Options,
+    Limits,
+    Pool,
+    Retry,
+    StreamReset,
+    Timeouts,
+    within,
+)
+
+MOST_CODES = 3250  # bytecodes of a request, all of them: a twelfth more than there are
+
+
+def tagged(request):
+    """Answer with the path."""
+    return Answer(body=request[":path"].encode())
+
+
+def client_of(server, **options):
+    base = f"http://127.0.0.1:{server.port}"
+    options = {"versions": ("h2",), "trust_env": False, "base_url": base, **options}
+    return Client(**options)
+
+
+def paths(count):
+    return [f"/{number}" for number in range(count)]
+
+
+def right(items, count):
+    """Return True if there is one response to each request, and they are the right ones."""
+    found = {item.index: item.response.text for item in items if item.error is None}
+    return found == {number: f"/{number}" for number in range(count)}
+
+
+def seen(server):
+    """Return how often each path has come."""
+    return [each[":path"] for peer in server.peers for each in peer.requests]
+
+
+class Own:
+    """An app that answers some paths in ways of their own, the first time, and then as `tagged`.
+
+    Args:
+        ways: an `Answer` or None by path.
+
+    """
+
+    def __init__(self, ways):
+        self.ways = dict(ways)
+        self._lock = threading.Lock()
+
+    def __call__(self, request):
+        with self._lock:
+            if request[":path"] in self.ways:
+                return self.ways.pop(request[":path"])
+        return tagged(request)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_request_takes_few_steps(ordered):
+    with h2_server(tagged, max_concurrent_streams=100) as server, client_of(server) as client:
+        list(client.map(paths(300), ordered=ordered))  # blocks of header fields are remembered
+        with Steps("/dugong_like/") as steps:
+            items = list(client.map(paths(500), ordered=ordered))
+    assert right(items, 500)
+    assert steps.codes / 500 <= MOST_CODES, steps.codes / 500
+
+
+@pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.__name__)
+@pytest.mark.parametrize("settings", [{}, {"max_concurrent_streams": 3}])
+def test_each_request_has_its_response(driver, settings):
+    with h2_server(tagged, **settings) as server, client_of(server) as client:
+        items = []
+        driver(client.co_map(paths(300), items.append))
+        assert [item.index for item in items] == list(range(300))
+        assert right(items, 300)
+        assert sorted(seen(server)) == sorted(paths(300))
+        assert len(server.peers) <= 8
+        assert all(one.busy == one.waiting == 0 for one in client.stats().values())
+
+
+@pytest.mark.parametrize(("concurrency", "depth"), [(1, 1), (1, 4), (3, 2), (2, 100)])
+def test_no_more_streams_than_the_product_of_concurrency_and_depth(concurrency, depth):
+    most, now = [0], set()
+
+    class Counting(Peer):
+        def answer(self, request):
+            now.add((id(self), request.stream))
+            most[0] = max(most[0], len(now))
+            super().answer(request)
+
+        def take(self, wire):
+            back = super().take(wire)
+            now.clear()
+            return back
+
+    def serve(sock):
+        peer = Counting(tagged)
+        sock.sendall(peer.take(b""))
+        while wire := sock.recv(65536):
+            sock.sendall(peer.take(wire))
+
+    with ScriptedServer(serve) as server, client_of(server) as client:
+        options = {"concurrency": concurrency, "depth": depth}
+        assert right(list(client.map(paths(100), **options)), 100)
+    assert most[0] <= concurrency * depth
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_response_that_is_late_holds_up_none_but_by_order(ordered):
+    """The others have their streams, and their results if these need no order."""
+    never = Own({"/0": None})
+    with h2_server(never, max_concurrent_streams=2) as server, client_of(server) as client:
+        options = {"concurrency": 1, "window": 50, "errors": "return", "ordered": ordered}
+        with client.map(paths(50), **options) as results:
+            if not ordered:
+                got = [results.next() for _ in range(49)]
+                assert sorted(item.index for item in got) == list(range(1, 50))
+            else:
+                going = results.co_next()
+                while len(seen(server)) < 50:
+                    need = next(going)
+                    need.poll(1)
+                going.close()
+    assert sorted(seen(server)) == sorted(paths(50))
+
+
+@pytest.mark.parametrize("windows", [
+    {},
+    {"stream_window": 4000, "max_stream_window": 4000},
+    {"connection_window": 65535},
+], ids=str)  # fmt: skip
+def test_bodies_larger_than_the_windows(windows):
+    sizes = [100_000, 3, 0, 300_000, 70_000, 5] * 5
+
+    def app(request):
+        return Answer(body=pattern(int(request[":path"].rpartition("/")[2])))
+
+    with h2_server(app) as server, client_of(server, http2=H2Options(**windows)) as client:
+        given = [f"/{number}/{size}" for number, size in enumerate(sizes)]
+        items = list(client.map(given, max_bytes=1 << 20))
+    assert [len(item.response.content) for item in items] == sizes
+    assert all(item.response.content == pattern(len(item.response.content)) for item in items)
+
+
+def test_room_that_becomes_less_and_more():
+    class Changing(Peer):
+        def take(self, wire):
+            if len(self.requests) >= 20 * (self.changes + 1) and self.changes < 5:
+                self.changes += 1
+                self.change({3: [1, 50, 2, 7, 100][self.changes - 1]})
+            return super().take(wire)
+
+        changes = 0
+
+    peers = []
+
+    def serve(sock):
+        peer = Changing(tagged, max_concurrent_streams=30)
+        peers.append(peer)
+        sock.sendall(peer.take(b""))
+        while wire := sock.recv(65536):
+            sock.sendall(peer.take(wire))
+
+    with ScriptedServer(serve) as server, client_of(server) as client:
+        items = list(client.map(paths(300), concurrency=1, depth=100, errors="return"))
+    assert right(items, 300)
+    assert peers[0].changes == 5
+
+
+# ---- replays
+
+
+class Ending(Peer):
+    """It ends the connection by GOAWAY after so many requests, and takes no notice of others."""
+
+    most = 10
+    said = False
+
+    def answer(self, request):
+        if len(self.requests) < self.most:
+            super().answer(request)
+
+    def take(self, wire):
+        back = super().take(wire)
+        if len(self.requests) >= self.most and not self.said:
+            self.said = True
+            back += goaway(2 * self.most - 1, 0)
+        return back
+
+
+def serve_ending(peers):
+    def serve(sock):
+        peer = Ending(tagged)
+        peers.append(peer)
+        sock.sendall(peer.take(b""))
+        while wire := sock.recv(65536):
+            sock.sendall(peer.take(wire))
+
+    return serve
+
+
+def test_a_server_that_ends_connections_after_so_many_requests():
+    """Nothing is served twice, nothing is lost, and how many it takes is learned."""
+    peers = []
+    with ScriptedServer(serve_ending(peers)) as server, client_of(server) as client:
+        items = list(client.map(paths(200), concurrency=2, errors="return"))
+        assert all(one.busy == one.waiting == 0 for one in client.stats().values())
+    assert right(items, 200)
+    served = [each[":path"] for peer in peers for each in peer.requests]
+    assert sorted(served) == sorted(paths(200))
+    attempts = sum(item.request.attempts for item in items)
+    assert attempts <= 200 + 100  # what was under way when it was not known
+
+
+WAYS = {
+    "refused": Answer(status=0, reset=7),
+    "a new version is needed": Answer(status=0, reset=13),
+    "misdirected": Answer(status=421, body=b"elsewhere"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_what_was_not_processed_is_sent_again(way, certificate, trusting):
+    """By itself, as any other request would be; over HTTP/1.1 if the server wants that."""
+    context = certificate.server_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    app, old = Own({"/3": way, "/7": way}), []
+
+    def serve(sock):
+        if sock.selected_alpn_protocol() == "h2":
+            peer = Peer(app)
+            sock.sendall(peer.take(b""))
+            while wire := sock.recv(65536):
+                sock.sendall(peer.take(wire))
+            return
+        data = b""
+        while part := sock.recv(65536):
+            *heads, data = (data + part).split(b"\r\n\r\n")
+            for head in heads:
+                path = head.split(b" ")[1]
+                old.append(path)
+                size = len(path)
+                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (size, path))
+
+    with ScriptedServer(serve, context) as server:
+        client = Client(
+            ssl_context=trusting,
+            versions=("h2", "http/1.1"),
+            trust_env=False,
+            base_url=f"https://localhost:{server.port}",
+        )
+        with client:
+            items = list(client.map(paths(20), errors="return"))
+            assert right(items, 20)
+            assert [items[number].response.attempts for number in (3, 7)] == [2, 2]
+            assert all(one.busy == one.waiting == 0 for one in client.stats().values())
+    assert {b"/3", b"/7"} <= set(old) if way.reset == 13 else not old
+
+
+def test_a_body_that_is_cut_off_by_the_end_of_the_connection_is_asked_for_again():
+    chance = random.Random(3)
+    lock = threading.Lock()
+    asked = []
+
+    def serve(sock):
+        peer = Peer(tagged)
+        sock.sendall(peer.take(b""))
+        while wire := sock.recv(65536):
+            back = peer.take(wire)
+            with lock:
+                asked.extend(each[":path"] for each in peer.requests)
+                cut = chance.randrange(len(back) + 1) if chance.random() < 0.2 else None
+            peer.requests.clear()
+            sock.sendall(back[:cut])
+            if cut is not None:
+                return
+
+    with ScriptedServer(serve) as server, client_of(server) as client:
+        items = list(client.map(paths(300), concurrency=2, depth=16, errors="return"))
+        assert all(one.busy == one.waiting == 0 for one in client.stats().values())
+    assert {item.index for item in items} == set(range(300))
+    assert all(item.error is not None or item.response.text == f"/{item.index}" for item in items)
+    assert sum(item.error is not None for item in items) < 10
+    assert len(asked) > 300
+
+
+@pytest.mark.parametrize("code", [2, 8])
+def test_a_stream_that_is_reset_fails_alone(code):
+    app = Own({"/3": Answer(body=b"part", reset=code)})
+    with h2_server(app) as server, client_of(server) as client:
+        items = list(client.map(paths(20), errors="return"))
+        assert [item.index for item in items if item.error is not None] == [3]
+        assert isinstance(items[3].error, StreamReset)
+        assert items[3].error.request is items[3].request
+        app.ways["/3"] = Answer(body=b"part", reset=code)
+    with h2_server(app) as server, client_of(server, retry=Retry(backoff=0)) as client:
+        assert right(list(client.map(paths(20))), 20)
+
+
+def test_503_with_retry_after_is_sent_again():
+    app = Own({f"/{number}": Answer(503, [("retry-after", "0")]) for number in (2, 5, 6)})
+    with h2_server(app) as server, client_of(server, retry=Retry(budget=None)) as client:
+        assert right(list(client.map(paths(20))), 20)
+    assert sorted(seen(server)) == sorted([*paths(20), "/2", "/5", "/6"])
+
+
+# ---- requests of other kinds, and other users
+
+
+def test_requests_of_all_kinds_in_one_map():
+    def app(request):
+        if request[":path"] == "/moved":
+            return Answer(302, [("location", "/there")])
+        fields = [("x-method", request[":method"]), ("x-length", str(len(request.body)))]
+        return Answer(fields=fields, body=request[":path"].encode())
+
+    with h2_server(app) as server, client_of(server) as client:
+        given = [
+            "/plain",
+            ("POST", "/posted"),
+            client.build_request("PUT", "/put", content=b"x" * 100_000),
+            client.build_request("PUT", "/put", content=iter([b"abc"])),
+            ("HEAD", "/head"),
+            "/moved",
+            client.build_request("GET", "/own", timeout=Timeouts(stall=50)),
+            client.build_request("GET", "/fields", headers={"x-a": "b"}),
+        ] * 5
+        items = list(client.map(given, errors="return"))
+    wanted = ["/plain", "/posted", "/put", "/put", "", "/there", "/own", "/fields"] * 5
+    assert [item.response.text for item in items[:8]] == wanted[:8]
+    failed = [item.index % 8 for item in items if item.error is not None]
+    assert set(failed) <= {3}, "an iterator that is used up"
+
+
+def test_another_user_of_the_client_has_room_beside_a_map():
+    """Also if its only connection is full of streams that nobody answers."""
+    held = [f"/held/{number}" for number in range(20)]
+    app = Own(dict.fromkeys(held))
+    with (
+        h2_server(app, max_concurrent_streams=10) as server,
+        client_of(server) as client,
+        client.map(held, concurrency=1) as results,
+    ):
+        going = results.co_next()
+        while len(seen(server)) < 10:
+            next(going).poll(1)
+        assert client.get("/other").text == "/other"
+        going.close()
+
+
+def test_another_user_waits_for_its_stream_if_there_may_be_no_other_connection():
+    with (
+        h2_server(tagged, max_concurrent_streams=2) as server,
+        client_of(server, limits=Limits(max_connections=1)) as client,
+    ):
+        got = []
+
+        def use():
+            got.extend(client.get(f"/other/{number}").text for number in range(20))
+
+        with client.map(paths(400)) as results:
+            thread = threading.Thread(target=use)
+            items = [results.next()]
+            thread.start()
+            items.extend(results)
+            thread.join()
+        assert right(items, 400)
+        assert got == [f"/other/{number}" for number in range(20)]
+        assert len(server.peers) == 1
+
+
+def test_limits_of_the_pool_hold():
+    with (
+        h2_server(tagged, max_concurrent_streams=4) as server,
+        client_of(server, limits=Limits(max_connections=2, max_requests=30)) as client,
+    ):
+        assert right(list(client.map(paths(200))), 200)
+        assert max(len(peer.requests) for peer in server.peers) <= 30 + 8
+        assert len(server.peers) >= 5
+
+
+def test_a_server_that_chooses_http_1(certificate, trusting):
+    context = certificate.server_context()
+    context.set_alpn_protocols(["http/1.1"])
+
+    def serve(sock):
+        data = b""
+        while part := sock.recv(65536):
+            *heads, data = (data + part).split(b"\r\n\r\n")
+            for head in heads:
+                path = head.split(b" ")[1]
+                size = len(path)
+                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (size, path))
+
+    with (
+        ScriptedServer(serve, context) as server,
+        Client(
+            ssl_context=trusting,
+            versions=("h2", "http/1.1"),
+            trust_env=False,
+            base_url=f"https://localhost:{server.port}",
+        ) as client,
+    ):
+        assert right(list(client.map(paths(100))), 100)
+
+
+def test_requests_that_are_observed_are_sent_one_by_one():
+    seen_events = []
+    connector = Connector(
+        versions=("h2",), trust_env=False, trace=lambda name, _: seen_events.append(name)
+    )
+    with h2_server(tagged) as server:
+        base = f"http://127.0.0.1:{server.port}"
+        with Client(dispatcher=Pool(connector), base_url=base) as client:
+            assert right(list(client.map(paths(30))), 30)
+    assert len(seen_events) > 30
+
+
+def test_bodies_are_limited():
+    def app(request):
+        return Answer(body=b"x" * 1001 if request[":path"] == "/3" else request[":path"].encode())
+
+    with h2_server(app) as server, client_of(server, max_body=1000) as client:
+        items = list(client.map(paths(10), errors="return"))
+    assert [item.index for item in items if item.error is not None] == [3]
+    assert isinstance(items[3].error, BodyTooLarge)
+
+
+# ---- time
+
+
+def test_a_stream_that_stands_still_fails_alone():
+    app = Own({"/3": None})
+    with (
+        h2_server(app) as server,
+        client_of(server, timeout=Timeouts(stall=0.05)) as client,
+    ):
+        items = list(client.map(paths(10), errors="return"))
+    failed = [item for item in items if item.error is not None]
+    assert 3 in [item.index for item in failed]
+    assert all(isinstance(item.error, ConnectionTimedOut) for item in failed)
+
+
+def test_limits_for_all_and_for_each():
+    app = Own({})
+    with h2_server(app) as server, client_of(server) as client:
+        app.ways["/3"] = None
+        with pytest.raises(DeadlineExceeded):
+            list(client.map(paths(10), total=0.05))
+        assert all(one.busy == one.waiting == 0 for one in client.stats().values())
+        app.ways["/3"] = None
+        given = [*paths(10)]
+        given[3] = client.build_request("GET", "/3", timeout=Timeouts(total=0.05))
+        items = list(client.map(given, errors="return"))
+        assert [item.index for item in items if item.error is not None] == [3]
+        assert isinstance(items[3].error, DeadlineExceeded)
+
+
+def test_one_that_is_given_up_leaves_the_others_alone():
+    def co_layer(request, co_send):
+        if request.url.target != "/3":
+            return (yield from co_send(request))
+        return (yield from within(time.monotonic() + 0.05, co_send(request)))
+
+    app = Own({"/3": None})
+    with h2_server(app) as server, client_of(server, layers=[co_layer]) as client:
+        items = list(client.map(paths(10), errors="return"))
+        assert [item.index for item in items if item.error is not None] == [3]
+        assert client.get("/").status_code == 200
+    assert len(server.peers) == 1
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_it_may_be_closed_at_every_wait(ordered):
+    """Nothing stays open, whatever was under way."""
+
+    def app(request):
+        if request[":path"] == "/5":
+            return Answer(302, [("location", "/moved")])
+        return tagged(request)
+
+    steps = 0
+    with h2_server(app, max_concurrent_streams=4) as server:
+        while True:
+            with client_of(server) as client:
+                given = [("POST", path) if path.endswith("4") else path for path in paths(30)]
+                results = client.map(given, concurrency=2, depth=4, window=8, ordered=ordered)
+                is_over = _after(results, steps)
+                results.close()
+                assert all(one.busy == one.waiting == 0 for one in client.stats().values())
+                assert client.get("/").text == "/"
+            if is_over:
+                break
+            steps += 1
+    assert steps > 3
+
+
+def _after(results, steps):
+    """Resume *results* so many times, each when it is ready; return True if all is done before."""
+    while True:
+        operation = results.co_next()
+        try:
+            while True:
+                next(operation).poll(1)
+                steps -= 1
+                if steps < 0:
+                    operation.close()
+                    return False
+        except StopIteration as end:
+            if end.value is None:
+                return True
+
+
+def test_tasks_that_are_cancelled():
+    async def main(server):
+        async with AsyncClient(client=client_of(server)) as client:
+            results = client.map(paths(10_000), ordered=False)
+            count = 0
+            async for _ in results:
+                count += 1
+                if count == 100:
+                    break
+            waiting = asyncio.ensure_future(anext(results))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await results.aclose()
+            assert (await client.get("/")).text == "/"
+            assert all(one.busy == 0 for one in client.stats().values())
+
+    with h2_server(tagged) as server:
+        asyncio.run(main(server))
