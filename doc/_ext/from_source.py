@@ -12,6 +12,7 @@ In signatures, the type of operations is put back as it is in the source: ``Co[T
 """
 
 import ast
+import functools
 import re
 import runpy
 import tomllib
@@ -50,7 +51,10 @@ def marked_tests(folder: Path, marker: str) -> Iterator[tuple[str, str]]:
     """Find ``pytest.mark.<marker>``: each row, and the file and function it marks."""
     for path in sorted(folder.rglob("test_*.py")):
         place = path.relative_to(folder.parent).as_posix()
-        for name, tree in functions(ast.parse(path.read_text())):
+        source = path.read_text()
+        if f".{marker}(" not in source:  # most files; to parse one takes longer than to look
+            continue
+        for name, tree in functions(ast.parse(source)):
             for mark in ast.walk(tree):
                 if (
                     isinstance(mark, ast.Call)
@@ -161,7 +165,13 @@ def is_test(name: str) -> bool:
     path = ROOT / file
     if not path.exists():
         return False
-    return not function or f"::{function}" in dict(functions(ast.parse(path.read_text())))
+    return not function or f"::{function}" in names_of_tests(path)
+
+
+@functools.cache
+def names_of_tests(path: Path) -> frozenset[str]:
+    """Return the names of what a file has, as `functions` gives them."""
+    return frozenset(name for name, _ in functions(ast.parse(path.read_text())))
 
 
 class ErrorsTable(Directive):

@@ -14,6 +14,7 @@ import tracemalloc
 
 import pytest
 from kit import servers
+from kit.cases import rest_slow
 from kit.support import ScriptedServer, answering, open_descriptors, pattern, read_head, wait_until
 
 from dugong_like import (
@@ -296,7 +297,7 @@ def abandoned(conn):
 
 
 @pytest.mark.reliability(45)
-@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("tls", rest_slow(1, [False, True]), ids=["plain", "tls"])
 def test_memory_does_not_grow_with_the_number_of_requests(traced, certificate, trusting, tls):
     """Thousands over one connection, in all ways in turn."""
     ways = [plainly, with_body, interleaved, given_up_and_again, abandoned]

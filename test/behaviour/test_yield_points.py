@@ -10,6 +10,7 @@ import tempfile
 from functools import partial
 
 import pytest
+from kit import support
 from kit.streams import BulkyGrudge, GrudgingStream, without_a_turn_after_connecting
 
 from dugong_like import (
@@ -345,6 +346,11 @@ def test_bulk_is_moved_by_the_system(monkeypatch):
         assert talk.stream.moved > 0
 
 
+def waits_of(talk, start=1):
+    """Return the numbers of the waits to try: each third of them, all with ``--slow``."""
+    return range(start, talk.waits + 1, min(support.SHARE_OF_EXAMPLES, 3))
+
+
 def untouched(*arguments, **options):
     """Return the conversation as it is when nothing happens."""
     talk = Talk(*arguments, **options).run()
@@ -353,6 +359,7 @@ def untouched(*arguments, **options):
     return talk
 
 
+@pytest.mark.examples
 @in_every_conversation
 @pytest.mark.parametrize(
     "what",
@@ -363,7 +370,7 @@ def test_interrupted_at_any_wait(monkeypatch, name, how, turns, what):
     whole = untouched(monkeypatch, name, how, turns)
     fresh = whole.again()
     broken = 0
-    for at in range(1, whole.waits + 1):
+    for at in waits_of(whole):
         talk = Talk(monkeypatch, name, how, turns)
         try:
             talk.run(at, INTERRUPTIONS[what][at % len(INTERRUPTIONS[what])])
@@ -398,10 +405,11 @@ def assert_broken(talk):
     assert talk.reader.operation is None
 
 
+@pytest.mark.examples
 @in_every_conversation
 def test_resumed_for_nothing_at_any_wait(monkeypatch, name, how, turns):
     whole = untouched(monkeypatch, name, how, turns)
-    for at in range(1, whole.waits + 1):
+    for at in waits_of(whole):
         talk = Talk(monkeypatch, name, how, turns).run(at, resume)
         assert talk.result() == whole.result()
 
@@ -409,6 +417,7 @@ def test_resumed_for_nothing_at_any_wait(monkeypatch, name, how, turns):
 LOSSES = {"end": ["end"], "broken": ["cut", "fail"], "cut": ["cut"], "fail": ["fail"]}
 
 
+@pytest.mark.examples
 @in_every_conversation
 @pytest.mark.parametrize(
     "what",
@@ -421,7 +430,7 @@ def test_connection_lost_at_any_wait(monkeypatch, name, how, turns, what):
     log = dict(untouched(monkeypatch, name, fine, piece=1).log)
     whole = untouched(monkeypatch, name, how, turns)
     fresh = whole.again()
-    for at in range(3, whole.waits + 1):  # before that it is being opened
+    for at in waits_of(whole, start=3):  # before that it is being opened
         talk = Talk(monkeypatch, name, how, turns)
         loss = LOSSES[what][at % len(LOSSES[what])]  # those of "broken" by turns
         talk.run(at, lambda talk, *_, loss=loss: getattr(talk.stream, loss)())

@@ -35,6 +35,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import pytest
 import trustme
+from kit.cases import rest_slow
 from kit.digest_server import DigestServer
 from kit.echo import echo
 from kit.relay import Relay
@@ -151,6 +152,10 @@ EXAMPLES = {
     for document in DOCUMENTS
     for example in examples(document)
 }
+
+
+# Each takes a new process. The pages that are read first come by default, the others with --slow.
+FIRST_READ = re.compile(r"README|doc/(index|tutorial|bulk)")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -429,7 +434,7 @@ def check(command: list[str], folder: Path, environment: dict[str, str]) -> None
 
 
 @pytest.mark.feature("B55")
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", rest_slow(0, EXAMPLES, always=FIRST_READ.match))
 def test_python_examples_run(name: str, folder: Path, environment: dict[str, str]) -> None:
     script = folder / "example.py"
     script.write_text(EXAMPLES[name].program())

@@ -65,10 +65,15 @@ def noted(exc, case):
     return [exc]
 
 
-def rest_slow(count, values):
-    """Return *values* for `pytest.mark.parametrize`; those after the first *count* are slow."""
+def rest_slow(count, values, always=None):
+    """Return *values* for `pytest.mark.parametrize`, all but some of them marked as slow.
+
+    Not slow are the first *count*, and those that *always* is true of.
+    """
     return [
-        value if number < count else pytest.param(*several(value), marks=pytest.mark.slow)
+        value
+        if number < count or (always is not None and always(value))
+        else pytest.param(*several(value), marks=pytest.mark.slow)
         for number, value in enumerate(values)
     ]
 

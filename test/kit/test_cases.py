@@ -2,7 +2,7 @@
 
 import pytest
 
-from kit.cases import CasesFailed, each_case
+from kit.cases import CasesFailed, each_case, rest_slow
 
 
 @each_case("number", [1, 2, 3])
@@ -44,3 +44,11 @@ def test_wrong_tables_are_refused():
         each_case("one, two", [(1, 2), (1,)])
     with pytest.raises(AssertionError, match="takes no"):
         each_case("one", [1])(lambda two: None)
+
+
+def test_the_rest_of_some_values_is_slow():
+    made = rest_slow(1, ["a", "b", "c"], always="c".__eq__)
+
+    assert [made[0], made[2]] == ["a", "c"]
+    assert made[1] == pytest.param("b", marks=pytest.mark.slow)
+    assert rest_slow(0, [(1, 2)]) == [pytest.param(1, 2, marks=pytest.mark.slow)]
