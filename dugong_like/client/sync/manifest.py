@@ -142,6 +142,11 @@ class ManifestRemote(FilesBelow):
         self, co_send: Send, file: SourceFile, digest: bytes | None, rate: RateLimit | None
     ) -> Co[Stored]:
         """Store a file; see `Remote.co_put`."""
+        if file.path == NAME:
+            raise TransferError(
+                "the list of files has this name on the server: leave it out (--exclude)",
+                path=NAME,
+            )
         request = self.request("PUT", file.path)
         try:
             response = yield from co_send_source(co_send, request, file, rate)
@@ -149,10 +154,7 @@ class ManifestRemote(FilesBelow):
             if exc.response.status_code != CONFLICT:
                 raise
             raise refusal(exc.response, "", NO_PLACE) from exc
-        tag = tag_of(response)
-        if tag is None:
-            tag = yield from self.co_tag(co_send, file)
-        return Stored(tag, digest)
+        return Stored((yield from self.co_tag_after(co_send, file, response)), digest)
 
     def mtime_of(self, path: str, listed: Facts, response: Response, size: int) -> int | None:
         """Check that it is the listed version; see `Remote.mtime_of`."""
@@ -216,7 +218,8 @@ class Lines:
         else:
             path, facts = _file(found)
             self._count += 1
-            self._take(path, facts)
+            if path != NAME:  # that is the list itself
+                self._take(path, facts)
 
 
 def _file(found: Any) -> tuple[str, Facts]:

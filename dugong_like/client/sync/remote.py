@@ -40,6 +40,7 @@ Take: TypeAlias = Callable[[str, Facts], object]
 
 ASK_FIRST: Final = 16 << 20  # bytes of a file for which the server is asked (Expect) before
 GONE: Final = frozenset({404, 410})  # RFC 9110 sections 15.5.5 and 15.5.11
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 PIECE: Final = 262144  # bytes
 SECOND: Final = 10**9  # nanoseconds
 IN_NAMES: Final = compiled_later(r"[^A-Za-z0-9\-._~/]+")
@@ -83,6 +84,7 @@ class Remote(Protocol):
             stored: `co_look` is the only way to know then.
         deletes_at_once: how many files `co_delete_many` deletes at most; 1 if it must not be used.
         digest_name: the algorithm of the digest that `co_put` stores, as hashlib calls it.
+        failures: paths that `co_list` could not list, with the errors: nothing is deleted then.
 
     """
 
@@ -92,6 +94,11 @@ class Remote(Protocol):
     listing_lags: bool
     deletes_at_once: int
     digest_name: str
+
+    @property
+    def failures(self) -> Sequence[tuple[str, DugongError]]:
+        """See above."""
+        ...
 
     def co_list(self, co_send: Send, take: Take, *, must_exist: bool) -> Co[None]:
         """Call *take* with the path and the facts of each file, in any order.
@@ -233,6 +240,29 @@ def tag(etag: str | None, modified: str | None) -> str | None:
     return None if modified is None else f"time {modified.strip()}"
 
 
+def redirect_before(response: Response) -> Response | None:
+    """Return the last redirect that led to *response*; None if it is the answer to the request."""
+    redirects = [each for each in response.history if each.status_code in REDIRECTS]
+    return redirects[-1] if redirects else None
+
+
+def check_method(response: Response, method: str) -> None:
+    """Check that a success is the answer to a request with *method*.
+
+    A redirect may lead to a page that says nothing about what was to be done (303, RFC 9110 section
+    15.4.4), such as one to log in.
+
+    Raises:
+        StatusError: it is the answer to another one.
+
+    """
+    redirect, request = redirect_before(response), response.request
+    if redirect is None or request is None or request.method == method:
+        return
+    if response.is_success:
+        raise refusal(redirect, "", "that leads to a page, and nothing was done")
+
+
 def look_of(response: Response) -> Look:
     """Return the facts that a response to HEAD has."""
     length = response.field("content-length") or ""
@@ -298,15 +328,16 @@ def co_send_source(
     """Send *request* with the bytes of a file as its body; return the response, if a success.
 
     Raises:
-        StatusError: it is none.
+        StatusError: it is none, or a redirect has led to a page.
         ContentChanged: the file has changed meanwhile.
         TransferError: the server answered before it had everything.
 
     """
-    body = file.body
+    body, method = file.body, request.method
     if body is not None:
         body.rate = rate
         response = yield from co_send_file(co_send, request, body, file.size >= ASK_FIRST)
+        check_method(response, method)
         return response
     assert file.data is not None
     if rate is not None:
@@ -317,6 +348,7 @@ def co_send_source(
         raise refusal(response)
     if response.answered_early:
         raise TransferError(f"{response.status_code} came before the server had everything")
+    check_method(response, method)
     return response
 
 

@@ -13,13 +13,27 @@ from typing import TYPE_CHECKING
 from ...http.redaction import mask_target
 from ...polling.contract import Co
 from ..transfers.downloading import prepare
-from .remote import GONE, Build, Look, Send, check_stored, co_look_at, look_of, refusal, url_of
+from .remote import (
+    GONE,
+    Build,
+    Look,
+    Send,
+    check_method,
+    check_stored,
+    co_look_at,
+    look_of,
+    redirect_before,
+    refusal,
+    tag_of,
+    url_of,
+)
 from .tree import DIGEST_NAMES
 
 if TYPE_CHECKING:
     from ...errors import DugongError
     from ...http.url import URL, Origin
     from ..request import ClientRequest
+    from ..response import Response
     from .local import SourceFile
     from .tree import Facts, Item
 
@@ -29,6 +43,11 @@ class RemoteFiles(ABC):
 
     deletes_at_once = 1
     digest_name = "sha256"
+
+    @property
+    def failures(self) -> Sequence[tuple[str, DugongError]]:
+        """Paths that could not be listed: none."""
+        return ()
 
     @abstractmethod
     def request(self, method: str, path: str) -> ClientRequest:
@@ -49,6 +68,20 @@ class RemoteFiles(ABC):
         found = yield from self.co_look(co_send, file.path)
         check_stored(found, file)
         return None if found is None else found.tag
+
+    def co_tag_after(self, co_send: Send, file: SourceFile, response: Response) -> Co[str | None]:
+        """Return the tag of a file that was stored, by *response*, the answer to its PUT.
+
+        If that has none, or is the answer of another resource, the file is looked at.
+
+        Raises:
+            ContentChanged: see `co_tag`.
+
+        """
+        tag = tag_of(response)
+        if tag is not None and redirect_before(response) is None:
+            return tag
+        return (yield from self.co_tag(co_send, file))
 
     def co_is_same(
         self,
@@ -81,6 +114,7 @@ class RemoteFiles(ABC):
     def co_delete(self, co_send: Send, path: str) -> Co[None]:
         """Delete a file; see `Remote.co_delete`."""
         response = yield from co_send(self.request("DELETE", path))
+        check_method(response, "DELETE")
         if not response.is_success and response.status_code not in GONE:
             raise refusal(response)
 

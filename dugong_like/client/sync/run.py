@@ -34,6 +34,7 @@ from ...errors import (
     TransferError,
     TransportError,
 )
+from ...http.content_range import parse_content_range
 from ...http.redaction import MAX_PATH, quoted
 from ...polling.contract import Co
 from ...polling.fairness import StepCounter
@@ -155,7 +156,7 @@ class Sync:
         )
         if self._upload:  # the source first: without it nothing is asked of the server
             yield from self._remote.co_list(self._co_send, self._there.add, must_exist=False)
-        for path, exc in self._local.failures:
+        for path, exc in (*self._local.failures, *self._remote.failures):
             self._fail(SyncStep(Kind.COPY, path, 0, "list", exc))
         for tree in (self._here, self._there):
             for path, reason in tree.refused:
@@ -565,7 +566,7 @@ class Sync:
         response = yield from co_send(request, stream=stream)
         if response.is_success:
             try:
-                self._remote.mtime_of(path, listed, response, listed.size)
+                self._remote.mtime_of(path, listed, response, _size_of(response, listed.size))
             except ContentChanged:
                 response.close()
                 raise
@@ -655,6 +656,16 @@ class _Counted:
         """Take it that the step is over, of *size* bytes."""
         if size != self._count:
             self(size)
+
+
+def _size_of(response: Response, otherwise: int) -> int:
+    """Return the bytes of the whole file that *response* has, or a range of; as far as it says."""
+    if response.status_code == OK:
+        length = response.field("content-length") or ""
+        coded = response.field("content-encoding") is not None
+        return int(length) if length.isascii() and length.isdigit() and not coded else otherwise
+    found = parse_content_range(response.field("content-range"))
+    return otherwise if found is None or found.size is None else found.size
 
 
 def _groups(steps: Iterator[Step], most: int) -> Iterator[list[Step]]:

@@ -11,12 +11,13 @@ Not here: reading the responses (http/webdav.py), and the digests (oc_checksums.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from ...errors import DugongError, StatusError, TransferError
+from ...errors import ContentChanged, DugongError, StatusError, TransferError
 from ...http.percent import decode
+from ...http.redaction import MAX_PATH, quoted
 from ...http.url import URL
 from ...http.webdav import MULTI_STATUS, XML, Multistatus, Resource
 from ...polling.combinators import several
@@ -30,9 +31,11 @@ from .remote import (
     Send,
     Stored,
     Take,
+    check_method,
     co_send_source,
     labelled,
     mtime_of,
+    redirect_before,
     refusal,
     tag,
     tag_of,
@@ -85,8 +88,14 @@ class WebDAVRemote(FilesBelow):
         self._base = decode(url.path)
         self._exists = False
         self._refused: dict[str, StatusError] = {}  # folders that could not be made
+        self._failures: list[tuple[str, DugongError]] = []
 
     # ---- listing
+
+    @property
+    def failures(self) -> Sequence[tuple[str, DugongError]]:
+        """See `Remote.failures`."""
+        return self._failures
 
     def co_list(self, co_send: Send, take: Take, *, must_exist: bool) -> Co[None]:
         """List each folder; see `Remote.co_list`."""
@@ -109,24 +118,41 @@ class WebDAVRemote(FilesBelow):
         """List one folder; return the folders that are in it."""
         request = self._propfind(f"{folder}/" if folder else "", "1", digests=self._compares)
         response = yield from co_send(request, stream=True)
-        if response.status_code in GONE and (folder or not must_exist):
+        if response.status_code in GONE and not folder and not must_exist:
             response.close()
-            return []  # or removed meanwhile
+            return []
         if response.status_code != MULTI_STATUS:
             yield from co_read_explanation(response)
-            raise refusal(response, "a list of files", NO_LIST.get(response.status_code, ""))
+            failure = refusal(response, "a list of files", NO_LIST.get(response.status_code, ""))
+            if response.status_code in GONE and folder:  # removed meanwhile, or hidden
+                self._failures.append((folder, failure))
+                return []
+            raise failure
         folders: list[str] = []
+        has_itself = False
 
         def note(resource: Resource) -> None:
-            path = self._path_of(resource.href)
-            if path is None or path == folder:
-                return
-            if resource.is_folder:
+            nonlocal has_itself
+            path = self._path_of(resource.href, response.url)
+            if path is None:
+                raise TransferError(
+                    f"the list has {quoted(resource.href, MAX_PATH)}, which is not in the folder:"
+                    " the server may call that by another URL"
+                )
+            if path == folder:
+                has_itself = True
+            elif resource.is_folder:
                 folders.append(path)
-            elif resource.size is not None:
+            elif resource.size is None:
+                failure = TransferError("the server does not say how large it is", path=path)
+                self._failures.append((path, failure))
+            else:
                 take(path, _facts(resource))
 
         yield from _co_read(response, request, note)
+        if not has_itself:  # RFC 4918 section 9.1 wants it
+            with labelled(request):
+                raise TransferError("the list does not have the folder itself")
         self._exists = self._exists or not folder
         return [each for each in folders if each.rpartition("/")[0] == folder]
 
@@ -137,10 +163,22 @@ class WebDAVRemote(FilesBelow):
         request.body = WITH_DIGESTS if digests else WANTED
         return request
 
-    def _path_of(self, href: str) -> str | None:
-        """Return the path below the folder that a URL is of; None if it is of none there."""
-        if "://" in href:
-            href = f"/{href.partition('://')[2].partition('/')[2]}"
+    def _path_of(self, href: str, at: URL) -> str | None:
+        """Return the path below the folder that a URL is of; None if it is of none there.
+
+        Args:
+            href: as the server writes it: with or without scheme and host (RFC 4918 section 8.3),
+                which may be those behind a proxy; or, which some do, relative.
+            at: URL of the document that it is in.
+
+        """
+        before, colon, behind = href.partition("://")
+        if href.startswith("//"):
+            before, colon, behind = "", "//", href[2:]
+        if colon and "/" not in before:
+            href = f"/{behind.partition('/')[2]}"
+        elif not href.startswith("/"):
+            href = f"{at.path.rpartition('/')[0]}/{href.removeprefix('./')}"
         path = decode(href.partition("?")[0])
         if path.rstrip(b"/") == self._base.rstrip(b"/"):
             return ""
@@ -189,7 +227,11 @@ class WebDAVRemote(FilesBelow):
 
     def _co_note_folder(self, co_send: Send, folder: str) -> Co[None]:
         """Make a folder; if it is refused, that is the error of each file in it."""
-        response = yield from self._co_mkcol(co_send, url_of(self._url, f"{folder}/"))
+        try:
+            response = yield from self._co_mkcol(co_send, url_of(self._url, f"{folder}/"))
+        except StatusError as exc:
+            self._refused[folder] = exc
+            return
         if not response.is_success and response.status_code != EXISTS:
             why = yield from self._co_why(co_send, folder, response, "file")
             self._refused[folder] = refusal(response, "the folder", why)
@@ -198,6 +240,7 @@ class WebDAVRemote(FilesBelow):
         request = self._build("MKCOL", url)
         request.idempotent = True  # a folder that exists is 405
         response = yield from co_send(request)
+        check_method(response, "MKCOL")
         return response
 
     def _co_why(self, co_send: Send, path: str, response: Response, kind: str) -> Co[str]:
@@ -249,10 +292,7 @@ class WebDAVRemote(FilesBelow):
             if not why:
                 raise
             raise refusal(exc.response, "", why) from exc
-        tag = tag_of(response)
-        if tag is None:
-            tag = yield from self.co_tag(co_send, file)
-        return Stored(tag, digest)
+        return Stored((yield from self.co_tag_after(co_send, file, response)), digest)
 
     def co_is_stored(self, co_send: Send, file: SourceFile) -> Co[bool]:
         """Ask for the digests of a file; see `Remote.co_is_stored`.
@@ -268,7 +308,9 @@ class WebDAVRemote(FilesBelow):
             return False
         found: list[Resource] = []
         yield from _co_read(response, request, found.append)
-        texts = [each.checksums for each in found if self._path_of(each.href) == file.path]
+        texts = [
+            each.checksums for each in found if self._path_of(each.href, response.url) == file.path
+        ]
         digest = named(texts[0], {SENT}) if texts else None
         if digest is None:
             self._names_digests = False
@@ -277,12 +319,19 @@ class WebDAVRemote(FilesBelow):
 
     def mtime_of(
         self,
-        path: str,  # noqa: ARG002 - see there
+        path: str,
         listed: Facts,
         response: Response,
-        size: int,  # noqa: ARG002
+        size: int,
     ) -> int | None:
-        """Return the time of the response; see `Remote.mtime_of`."""
+        """Return the time of the response, if it has the listed size; see `Remote.mtime_of`."""
+        is_other = size != listed.size
+        if redirect_before(response) is not None and listed.tag is not None:
+            is_other = is_other or tag_of(response) not in {None, listed.tag}
+        if is_other:
+            raise ContentChanged(
+                "the server has another version than its list says", path=path, limit=listed.size
+            )
         return mtime_of(response.field("last-modified")) or listed.mtime_ns
 
     def request(self, method: str, path: str) -> ClientRequest:

@@ -245,3 +245,31 @@ def test_after_a_kill_only_files_with_their_tags_are_not_sent_again(manifest, da
     assert (result.copied, result.unchanged) == (2, 78)
     assert sorted(manifest.store.asked("PUT")) == [b"20", b"50", NAME.encode()]
     assert manifest.up().unchanged == 80
+
+
+def test_a_file_that_has_the_name_of_the_list_is_reported(manifest):
+    """It would be replaced by the list."""
+    manifest.write(NAME)
+    manifest.write(f"d/{NAME}")
+
+    result = manifest.up()
+    assert (result.copied, result.failed) == (1, 1)
+    assert "leave it out (--exclude)" in str(manifest.errors()[NAME])
+    result = manifest.up(exclude=[f"/{NAME}"], delete=True)
+    assert (result.unchanged, result.deleted, result.failed) == (1, 0, 0)
+    assert manifest.down(delete=True).copied == 1
+    assert sorted(tree_of(manifest.back)) == [f"d/{NAME}"]
+
+
+def test_a_list_that_lists_itself_is_neither_received_nor_deleted(manifest):
+    manifest.write("a")
+    manifest.up()
+    lines = manifest.store.files[NAME.encode()].splitlines(keepends=True)
+    lines[1:] = [lines[1], json.dumps([NAME, 1, 1, None, None]).encode() + b"\n", b'{"files": 2}\n']
+    manifest.store.put(NAME.encode(), b"".join(lines))
+
+    assert manifest.down().copied == 1
+    manifest.write("b")
+    assert manifest.up(delete=True).deleted == 0
+    assert manifest.down().copied == 1
+    assert sorted(tree_of(manifest.back)) == ["a", "b"]

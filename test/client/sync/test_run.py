@@ -896,3 +896,72 @@ def test_an_operation_that_is_given_up_unlocks_the_record(pair):
 
     assert pair.up().failures == ()
     assert pair.store.texts() == FILES
+
+
+REDIRECTS = [301, 302, 303, 307, 308]
+
+
+def test_a_page_to_which_a_redirect_leads_is_no_success(pair):
+    """Such as one to log in, which answers everything with 200 and has an ETag."""
+    pair.write("old", b"x" * 18)
+    pair.up()
+    (pair.root / "old").unlink()
+    pair.write("d/small", b"x" * 18)
+    pair.write("large", b"x" * 100_000)
+    wrong = []
+    for status in REDIRECTS:
+
+        def answer(seen, path, status=status):
+            if path == b"login":
+                body = b"" if seen.method == "HEAD" else b"<html>login</html>"
+                return answer_of(200, 'ETag: "page"', body=body)
+            if seen.method in ("PUT", "MKCOL") and not path.endswith(b".jsonl"):
+                return answer_of(status, "Location: /files/login")
+            return None
+
+        pair.store.by[:] = [answer]
+        result = pair.up()
+        if (result.copied, result.failed) != (0, 2):
+            wrong.append((status, result))
+
+    assert wrong == []
+    assert pair.store.texts() == {"old": b"x" * 18}
+    pair.store.by.clear()
+    assert pair.up().copied == 2
+
+
+def test_a_delete_that_leads_to_a_page_deletes_nothing(pair):
+    pair.write("a")
+    pair.up()
+    (pair.root / "a").unlink()
+
+    def answer(seen, path):
+        if seen.method == "DELETE":
+            return answer_of(303, "Location: /files/login")
+        return answer_of(200, body=b"page") if path == b"login" else None
+
+    pair.store.by.append(answer)
+    result = pair.up(delete=True)
+
+    assert (result.deleted, result.failed) == (0, 1)
+    assert "the server answered 303: that leads to a page" in str(pair.errors()["a"])
+
+
+def test_a_file_that_a_redirect_sends_elsewhere_is_looked_at(pair):
+    """The tag of the answer may be that of another resource."""
+    pair.write("a")
+
+    def answer(seen, path):
+        if seen.method == "PUT" and path == b"a":
+            return answer_of(307, "Location: /files/node/a")
+        if seen.method == "PUT" and path == b"node/a":
+            pair.store.put(b"a", seen.body)
+            return answer_of(201, 'ETag: "of the node"')
+        return None
+
+    pair.store.by.append(answer)
+
+    assert pair.up().copied == 1
+    assert pair.store.asked("HEAD") == [b"a"]
+    assert pair.up().unchanged == 1
+    assert (pair.down().copied, pair.down().unchanged) == (1, 1)

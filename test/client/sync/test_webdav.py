@@ -38,14 +38,119 @@ def test_urls_of_listings_in_all_forms(webdav):
         ("/files/a%20b", FILE),
         ("http://example.org/files/c", FILE),
         ("http://other.name:81/files/d%2fe", FILE),
-        ("/other/x", FILE),
-        ("/filesystem", FILE),
+        ("//other.name/%66iles/f:1", FILE),
+        ("\n /files/a://b?x=1\n", FILE),
         ("relative", FILE),
+        ("./g:h", FILE),
         ("/files/%FF", FILE),
-        ("/files/no-size", "<D:resourcetype/><D:getetag>1</D:getetag>"),
     )
 
-    assert found == {"a b", "c", "d/e", "\udcff"}
+    assert found == {"a b", "c", "d/e", "f:1", "relative", "g:h", "\udcff", "a://b"}
+
+
+ITSELF = ("/files/", FOLDER)
+
+
+def test_a_list_of_something_else_is_no_empty_folder(webdav):
+    """A proxy changes paths, or a redirect leads to another folder: nothing may be deleted then."""
+    webdav.write("a")
+    webdav.up()
+    webdav.down()
+    kept = []
+    for resources in (
+        [],
+        [("/files/a", FILE)],
+        [("/inner/", FOLDER), ("/inner/a", FILE)],
+        [ITSELF, ("/other/x", FILE)],
+        [ITSELF, ("/filesystem", FILE)],
+        [ITSELF, ("../x", FILE)],
+        [("/files/d/", FOLDER), ("/files/d/a", FILE)],
+        [("http://inner:8080/", FOLDER), ("http://inner:8080/a", FILE)],
+    ):
+        webdav.store.by[:] = [
+            lambda seen, path, listed=resources: (
+                multistatus(*listed) if seen.method == "PROPFIND" else None
+            )
+        ]
+        try:
+            result = webdav.down(delete=True)
+        except TransferError as exc:
+            reason = str(exc)
+        else:
+            reason = str(result.failures[0].error)
+        assert "PROPFIND http" in reason or "leads out of the folder" in reason, resources
+        kept.append(sorted(tree_of(webdav.back)))
+
+    assert kept == [["a"]] * len(kept)
+
+
+def test_what_cannot_be_listed_is_reported_and_keeps_everything(webdav):
+    webdav.write("a")
+    webdav.write("hidden/b")
+    webdav.up()
+    webdav.down()
+    webdav.store.put(b"new", b"new")
+
+    def answer(seen, path):
+        if seen.method == "PROPFIND" and path == b"hidden/":
+            return answer_of(404)
+        if seen.method == "PROPFIND":
+            new = "<D:resourcetype/><D:getcontentlength>3</D:getcontentlength>"
+            no_size = "<D:resourcetype/><D:getetag>1</D:getetag>"
+            return multistatus(
+                ITSELF, ("/files/hidden/", FOLDER), ("/files/new", new), ("/files/a", no_size)
+            )
+        return None
+
+    webdav.store.by.append(answer)
+    result = webdav.down(delete=True)
+
+    assert (result.copied, result.deleted, result.failed) == (1, 0, 2)
+    assert sorted(tree_of(webdav.back)) == ["a", "hidden/b", "new"]
+    errors = webdav.errors()
+    assert str(errors["a"]) == "the server does not say how large it is"
+    assert str(errors["hidden"]).startswith("PROPFIND http://example.org/files/hidden/: ")
+
+
+def test_folders_whose_urls_are_redirected_are_listed(webdav):
+    webdav.write("d/a")
+    webdav.up()
+
+    def answer(seen, path):
+        if seen.method == "PROPFIND" and path == b"d/":
+            return answer_of(301, "Location: /files/d")
+        return None
+
+    webdav.store.by.append(answer)
+
+    assert webdav.down(delete=True).copied == 1
+    assert webdav.down(delete=True).unchanged == 1
+
+
+@pytest.mark.parametrize("size", [4, 300_000])
+def test_a_page_in_place_of_a_file_is_not_stored(webdav, size):
+    """Also if it has the same size, but another tag."""
+    webdav.write("a", b"x" * size)
+    webdav.up()
+    webdav.down()
+    webdav.write("a", b"y" * size, OLD + 1)
+    webdav.up()
+
+    for page in (b"page", b"p" * size):
+
+        def answer(seen, path, page=page):
+            if seen.method == "GET" and path == b"a":
+                return answer_of(302, "Location: /files/login")
+            if path == b"login":
+                return answer_of(200, 'ETag: "page"', body=page)
+            return None
+
+        webdav.store.by[:] = [answer]
+        result = webdav.down()
+
+        assert result.failed == 1, page[:10]
+        assert "another version than its list says" in str(webdav.errors()["a"])
+        assert tree_of(webdav.back) == {"a": b"x" * size}
 
 
 def test_a_folder_that_lists_itself_ends(webdav):
@@ -59,7 +164,7 @@ def test_a_folder_that_lists_itself_ends(webdav):
 def test_folders_without_end_are_given_up(webdav):
     def deeper(seen, path):
         if seen.method == "PROPFIND":
-            return multistatus((f"{seen.target}x/", FOLDER))
+            return multistatus((seen.target, FOLDER), (f"{seen.target}x/", FOLDER))
         return None
 
     webdav.store.by.append(deeper)
@@ -216,7 +321,9 @@ def test_what_the_list_does_not_have_and_is_in_the_way_is_named(webdav):
 
     webdav.store.by.append(
         lambda seen, path: (
-            multistatus() if (seen.method, seen.headers.get("depth")) == ("PROPFIND", "1") else None
+            multistatus(ITSELF)
+            if (seen.method, seen.headers.get("depth")) == ("PROPFIND", "1")
+            else None
         )
     )
     result = webdav.up(record=False)
