@@ -50,13 +50,18 @@ class Exclusion:
         except re.error as exc:
             raise InvalidOption(f"exclude: not a pattern: {exc}") from None
         self._is_empty = not parts
+        self._paths: set[str] = set()
 
     def __bool__(self) -> bool:
-        return not self._is_empty
+        return not self._is_empty or bool(self._paths)
 
     def __call__(self, path: str) -> bool:
         """Return True if the file *path* is left alone."""
-        return not self._is_empty and self._matches(path) is not None
+        return path in self._paths or (not self._is_empty and self._matches(path) is not None)
+
+    def add_paths(self, paths: Iterable[str]) -> None:
+        """Leave the files *paths* alone as well."""
+        self._paths.update(paths)
 
     def folder(self, path: str) -> bool:
         """Return True if the folder *path* is left alone, with all that is in it."""

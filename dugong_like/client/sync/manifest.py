@@ -55,6 +55,7 @@ FORMAT: Final = 1
 MAX_LINE: Final = 8 * MAX_PATH + 4096  # bytes; a character of a path may take 6
 IN_MEMORY: Final = 1 << 20  # bytes of a manifest that need no file
 FIELDS: Final = 5
+MAX_TIME: Final = 1 << 75  # nanoseconds: more than any file system has
 DIGEST_SIZE: Final = 32  # bytes
 CONFLICT: Final = 409  # RFC 9110 section 15.5.10
 NO_PLACE: Final = (
@@ -234,7 +235,7 @@ def _file(found: Any) -> tuple[str, Facts]:
     if (
         not isinstance(path, str)
         or type(size) is not int
-        or not (mtime_ns is None or (type(mtime_ns) is int and abs(mtime_ns) < 1 << 62))
+        or not (mtime_ns is None or (type(mtime_ns) is int and abs(mtime_ns) < MAX_TIME))
         or not (tag is None or isinstance(tag, str))
         or not (value is None or len(value) == DIGEST_SIZE)
     ):

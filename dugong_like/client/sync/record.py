@@ -17,15 +17,15 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple, Self, TypeVar, cast
+from typing import Any, Final, NamedTuple, Self, TypeVar, cast
 
 from ...errors import PartInUse, TransferError
 from ...http.redaction import MAX_PATH, quoted
 from ...polling.contract import Co
-from .rows import TOGETHER, paged, transaction
+from .rows import TOGETHER, paged, stored_int, transaction
 from .tree import as_bytes
 
 T = TypeVar("T")
@@ -35,6 +35,7 @@ CACHE: Final = 4096  # KiB of pages in memory, for the record and for the listin
 APPLICATION: Final = 0x6475676F  # of our files: "dugo" (SQLite, PRAGMA application_id)
 MAGIC: Final = b"SQLite format 3\0"  # what a database begins with
 DAMAGED: Final = "other bytes"  # instead of a tag, as none: the file has to be copied again
+SUFFIXES: Final = ("", "-wal", "-shm", "-journal")  # of its files
 ID_AT: Final = 68  # position of the application_id in it
 
 
@@ -102,7 +103,7 @@ class Record:
         except sqlite3.DatabaseError:  # damaged: what it knew is lost, and no more than that
             if not self._is_own and not _is_record(self._path):
                 raise self._unusable("it is another file") from None
-            for suffix in ("-wal", "-shm", ""):
+            for suffix in reversed(SUFFIXES):
                 Path(f"{self._path}{suffix}").unlink(missing_ok=True)
             return self._prepared(str(self._path))
 
@@ -146,7 +147,7 @@ class Record:
         if name in self._pending:
             return self._pending[name]
         row = self.database.execute("SELECT * FROM files WHERE path = ?", (name,)).fetchone()
-        return None if row is None else Known(*row)
+        return None if row is None else _known(row)
 
     def remove(self, path: str) -> None:
         """Note that a file is no more."""
@@ -165,7 +166,11 @@ class Record:
         with transaction(self.database):
             self.database.executemany(
                 "REPLACE INTO files VALUES (?, ?, ?, ?)",
-                (row for row in rows.values() if row is not None),
+                (
+                    (row.path, row.size, stored_int(row.mtime_ns), row.tag)
+                    for row in rows.values()
+                    if row is not None
+                ),
             )
             self.database.executemany(
                 "DELETE FROM files WHERE path = ?",
@@ -195,7 +200,7 @@ class Record:
         """Yield all rows, ordered by their paths."""
         self.flush()
         for row in paged(self.database, "SELECT * FROM files WHERE path > ? ORDER BY path", b""):
-            yield Known(*row)
+            yield _known(row)
 
     def close(self) -> None:
         """Close and unlock it."""
@@ -208,6 +213,11 @@ class Record:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _known(row: Sequence[Any]) -> Known:
+    path, size, mtime_ns, tag = row
+    return Known(path, size, int(mtime_ns), tag)
 
 
 def _is_empty(database: sqlite3.Connection) -> bool:
@@ -234,3 +244,14 @@ def usual_place(root: Path, remote: str) -> Path:
     base = state if state.is_absolute() else Path.home() / ".local" / "state"
     pair = os.fsencode(os.path.realpath(root)) + b"\0" + remote.encode("utf-8", "backslashreplace")
     return base / "dugong_like" / "sync" / f"{hashlib.sha256(pair).hexdigest()[:32]}.sqlite"
+
+
+def paths_below(root: str, record: Path | None) -> list[str]:
+    """Return the paths of the files of a record in the folder *root*; none if it is elsewhere."""
+    if record is None:
+        return []
+    try:
+        path = Path(os.path.realpath(record)).relative_to(os.path.realpath(root)).as_posix()
+    except ValueError:
+        return []
+    return [f"{path}{suffix}" for suffix in SUFFIXES]

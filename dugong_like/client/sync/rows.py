@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 TOGETHER: Final = 1000  # rows
+LIMIT: Final = 1 << 63  # of an integer of SQLite
 
 
 class Rows:
@@ -75,3 +76,11 @@ def paged(database: sqlite3.Connection, query: str, *values: object) -> Iterator
         if len(rows) < TOGETHER:
             return
         last = rows[-1][0]
+
+
+def stored_int(value: int | None) -> int | bytes | None:
+    """Return what a column has for *value*: its digits if it has more than 64 bits.
+
+    As for the times of files in nanoseconds before 1677 and after 2262. `int` takes both.
+    """
+    return value if value is None or -LIMIT <= value < LIMIT else b"%d" % value

@@ -23,7 +23,7 @@ from ..transfers.options import as_path
 from .local import LocalFolder
 from .manifest import ManifestRemote
 from .options import SyncSettings
-from .record import Record, usual_place
+from .record import Record, paths_below, usual_place
 from .remote import Build, Remote, Send, refusal
 from .results import SyncResult
 from .run import Sync
@@ -99,7 +99,9 @@ def co_sync(
         else:
             remote = yield from _co_remote(parts.co_send, build, url, settings)
         is_own = isinstance(settings.record, bool)
-        with Record(_record_place(settings, root, remote), is_own=is_own) as record:
+        kept = _record_place(settings, root, remote)
+        settings.exclusion.add_paths(paths_below(root, kept))
+        with Record(kept, is_own=is_own) as record:
             run = Sync(parts.co_send, parts.run_all, local, remote, record, settings, upload=upload)
             try:
                 return (yield from record.co_flushing(run.co_run()))

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from .rows import Rows, paged
+from .rows import Rows, paged, stored_int
 
 ESCAPE: Final = "surrogateescape"
 MAX_PATH: Final = 4096  # bytes, as of Linux (PATH_MAX)
@@ -102,6 +102,11 @@ def name_problem(path: str) -> str | None:
     return None
 
 
+def _facts(size: int, mtime_ns: Any, tag: str | None, digest: bytes | None) -> Facts:
+    """Return the facts of a row."""
+    return Facts(size, None if mtime_ns is None else int(mtime_ns), tag, digest)
+
+
 class Tree:
     """A listing.
 
@@ -142,7 +147,8 @@ class Tree:
             if folder in folders:
                 break
             folders.add(folder)
-        self._rows.add((as_bytes(path), *facts))
+        size, mtime_ns, tag, digest = facts
+        self._rows.add((as_bytes(path), size, stored_int(mtime_ns), tag, digest))
 
     def refuse(self, path: str, reason: str) -> None:
         """Note that *path* is left out, for a *reason* that is an error."""
@@ -165,14 +171,14 @@ class Tree:
             f"SELECT size, mtime_ns, tag, digest FROM temp.{self._name} WHERE path = ?",  # noqa: S608
             (as_bytes(path),),
         ).fetchone()
-        return None if row is None else Facts(*row)
+        return None if row is None else _facts(*row)
 
     def __iter__(self) -> Iterator[Item]:
         """Yield all files, ordered by their paths."""
         self._rows.flush()
         query = f"SELECT path, size, mtime_ns, tag, digest FROM temp.{self._name}"  # noqa: S608
         for path, *facts in paged(self._database, f"{query} WHERE path > ? ORDER BY path", b""):
-            yield Item(path, Facts(*facts))
+            yield Item(path, _facts(*facts))
 
     def has_below(self, folder: str) -> bool:
         """Return True if there are files in *folder*, or below it."""

@@ -1,13 +1,16 @@
 """The list of files that is kept on a server without WebDAV."""
 
 import json
+import sqlite3
 
 import pytest
 from kit.sites import answer_of
+from kit.sync_pair import tree_of
 
 from dugong_like import StatusError, TransferError
 from dugong_like.client.sync.manifest import NAME, Lines
-from dugong_like.client.sync.tree import Facts
+from dugong_like.client.sync.record import Record
+from dugong_like.client.sync.tree import Facts, Tree
 
 ROWS = [
     ("a", Facts(5, 123456789, '"1"', b"\x01" * 32)),
@@ -273,3 +276,38 @@ def test_a_list_that_lists_itself_is_neither_received_nor_deleted(manifest):
     assert manifest.up(delete=True).deleted == 0
     assert manifest.down().copied == 1
     assert sorted(tree_of(manifest.back)) == ["a", "b"]
+
+
+@pytest.mark.parametrize("mtime_ns", [1 << 62, (1 << 63) - 1, 1 << 63, -(1 << 63) - 1, 16 * 10**18])
+def test_times_of_all_centuries_are_kept(manifest, mtime_ns):
+    """A column of SQLite has 64 bits, which end in 2262; file systems have other limits."""
+    manifest.write("a", b"1")
+    tree = Tree(sqlite3.connect(":memory:"), "here")
+    with Record(None) as record:
+        record.put("a", 1, mtime_ns, "x")
+        record.flush()
+        assert record.get("a").mtime_ns == mtime_ns
+        assert [row.mtime_ns for row in record] == [mtime_ns]
+    tree.add("a", Facts(1, mtime_ns))
+    assert tree.get("a").mtime_ns == mtime_ns
+    assert [item.facts.mtime_ns for item in tree] == [mtime_ns]
+    found = {}
+    lines = Lines(found.__setitem__)
+    lines.add(FIRST + json.dumps(["a", 1, mtime_ns, None, None]).encode() + b'\n{"files": 1}\n')
+    lines.end()
+    assert found["a"].mtime_ns == mtime_ns
+
+
+def test_a_file_of_a_far_time_is_copied_and_unchanged_afterwards(pair):
+    for number, seconds in enumerate([-(10**9), -1, 0, 4_300_000_000, 13_600_000_000]):
+        pair.write(str(number), b"1", seconds * 10**9)
+    if (pair.root / "4").stat().st_mtime < 10**10:
+        pytest.skip("the file system has no such times")
+
+    assert pair.up().copied == 5
+    assert pair.up().unchanged == 5
+    assert pair.down().copied == 5
+    assert pair.down().unchanged == 5
+    if not pair.store.webdav:
+        times = {path.name: path.stat().st_mtime_ns for path in pair.root.iterdir()}
+        assert {path.name: path.stat().st_mtime_ns for path in pair.back.iterdir()} == times

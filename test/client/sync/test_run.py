@@ -965,3 +965,18 @@ def test_a_file_that_a_redirect_sends_elsewhere_is_looked_at(pair):
     assert pair.store.asked("HEAD") == [b"a"]
     assert pair.up().unchanged == 1
     assert (pair.down().copied, pair.down().unchanged) == (1, 1)
+
+
+def test_a_record_in_the_folder_is_left_alone(pair):
+    pair.write("a")
+    record = pair.root / "state" / "record"
+
+    assert pair.up(record=record).copied == 1
+    assert pair.up(record=record).unchanged == 1
+    assert pair.store.texts() == {"a": b"data"}
+    pair.store.put(b"state/record", b"hostile")
+    pair.store.folders.add(b"state")
+    target = {"target": pair.root, "delete": True, "record": record}
+    assert pair.down(**target).failed == 0
+    assert pair.down(**target).unchanged == 1
+    assert pair.up(record=record).unchanged == 1
