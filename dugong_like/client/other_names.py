@@ -109,5 +109,8 @@ def no_attribute(owner: object, what: str, name: str, same: Mapping[str, str]) -
 def unknown_argument(name: str, known: Iterable[str], same: Mapping[str, str]) -> TypeError:
     """Return the error for an argument *name*, which is none of *known*; see `no_attribute`."""
     if name in same:
-        return TypeError(f"there is no argument {name!r}: it is called {same[name]}")
+        known_as, _, reason = same[name].partition("nothing: ")
+        if reason:
+            return TypeError(f"there is no argument {name!r}, as {reason}")
+        return TypeError(f"there is no argument {name!r}: it is called {known_as}")
     return TypeError(f"there is no argument {name!r}; there are {', '.join(sorted(known))}")

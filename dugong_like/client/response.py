@@ -126,7 +126,8 @@ class Response:
         options: how the body is read.
         attempts: how often the request was sent, by retries, redirects and authentication.
         answered_early: True if it was received, with ``stream=True``, before the whole body of the
-            request was sent. So it is no success, whatever its status says.
+            request was sent, or if a redirect was, and the body is not sent to where that leads. So
+            it is no success, whatever its status says.
         num_bytes_downloaded: bytes of the body that have arrived, as they were sent.
         encoded: True if the body has a content coding that was left in place, as it is unknown,
             decoding was not asked for, or the body is a part (206), which cannot be decoded.

@@ -17,6 +17,10 @@ OLD: Final = 60
 _is_strong = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"').fullmatch
 
 
+_TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_is_condition = re.compile(rf"\*|{_TAG}(?:[ \t]*,[ \t]*{_TAG})*").fullmatch
+
+
 class HasFields(Protocol):
     """A response, as far as it is looked at here."""
 
@@ -28,6 +32,11 @@ class HasFields(Protocol):
 def is_strong_etag(value: str) -> bool:
     """Return True if *value* is an entity tag, and not a weak one (RFC 9110 section 8.8.3)."""
     return _is_strong(value) is not None
+
+
+def is_condition(value: str) -> bool:
+    """Return True if *value* is one of If-Match or If-None-Match (RFC 9110 section 13.1.1)."""
+    return _is_condition(value) is not None
 
 
 def strong_validator(response: HasFields, now: float) -> str | None:

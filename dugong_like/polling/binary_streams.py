@@ -99,6 +99,27 @@ def check_binary(stream: Any, *methods: str) -> None:
         )
 
 
+def check_opened(stream: Any, direction: str) -> None:
+    """Check that *stream*, if it is a file of Python, was opened for what is to be done.
+
+    Other objects are not asked: many that can be read do not say so.
+
+    Args:
+        stream: a binary stream.
+        direction: ``"reading"`` or ``"writing"``.
+
+    Raises:
+        ValueError: it is closed, or was opened for the other direction.
+
+    """
+    if type(stream).__module__ != "_io":
+        return
+    if not (stream.readable() if direction == "reading" else stream.writable()):
+        name = getattr(stream, "name", None)
+        called = f" {name!r}" if isinstance(name, str) else ""
+        raise ValueError(f"{type(stream).__name__}{called} was not opened for {direction}")
+
+
 def prefers_readinto(stream: Any) -> bool:
     """Return True if *stream* is to be read with ``readinto``, False if with ``read``.
 

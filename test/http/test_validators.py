@@ -2,7 +2,7 @@
 
 import pytest
 
-from dugong_like.http.validators import contradicts, strong_validator
+from dugong_like.http.validators import contradicts, is_condition, strong_validator
 
 DATE = "Tue, 15 Nov 1994 08:12:31 GMT"
 LONG_BEFORE = "Tue, 15 Nov 1994 08:11:31 GMT"
@@ -51,3 +51,10 @@ def test_only_a_strong_validator_is_one(fields, validator):
 )
 def test_another_validator_is_another_version(validator, fields, other):
     assert contradicts(Fields(fields), validator) is other
+
+
+def test_conditions_are_entity_tags_or_a_star():
+    right = ("*", '"1"', '""', 'W/"1"', '"1", W/"2"', '"1" ,"2"', '"a,b"')
+    wrong = ("", "1", '"1', "**", '"1", *', '"1" "2"', "w/'1'", '"a b"', '"1",', '"1"\r\nX: "2"')
+    assert [value for value in right if not is_condition(value)] == []
+    assert [value for value in wrong if is_condition(value)] == []

@@ -17,6 +17,7 @@ from dugong_like.polling.binary_streams import (
     MAX_USELESS,
     BinaryReader,
     BinaryWriter,
+    check_opened,
     co_flush,
     co_read_some,
     co_write_all,
@@ -413,3 +414,22 @@ def test_a_stream_is_read_with_the_method_that_was_changed(tmp_path):
     with tempfile.TemporaryFile() as file, tempfile.NamedTemporaryFile() as named:
         assert prefers_readinto(file)
         assert not prefers_readinto(named)
+
+
+def test_files_that_were_opened_for_the_other_direction_are_refused(tmp_path):
+    path = tmp_path / "file"
+    for buffering in (-1, 0):
+        with path.open("wb", buffering=buffering) as file:
+            check_opened(file, "writing")
+            with pytest.raises(ValueError, match=r"file' was not opened for reading"):
+                check_opened(file, "reading")
+        with path.open("rb", buffering=buffering) as file:
+            check_opened(file, "reading")
+            with pytest.raises(ValueError, match=r"file' was not opened for writing"):
+                check_opened(file, "writing")
+        with path.open("r+b", buffering=buffering) as file:
+            check_opened(file, "reading")
+            check_opened(file, "writing")
+    with pytest.raises(ValueError, match="closed file"):
+        check_opened(file, "reading")
+    check_opened(Script(), "reading")  # such objects seldom say what they can do

@@ -335,6 +335,8 @@ class Schedule:
             else:
                 place.pending.append(entry)
         except Exception as exc:  # noqa: BLE001 - it is the result of this one
+            if entry.request is None:
+                exc.add_note(f"item {entry.index} of the requests of map(), counted from 0")
             self._finish(entry, None, exc)
         else:
             self._free[place] = None

@@ -123,9 +123,9 @@ def as_request(
         request.take_body(given)
         request.idempotent = given.idempotent
         return request
-    if isinstance(given, tuple | list) and len(given) == PAIR:
+    is_several = isinstance(given, tuple | list)
+    if is_several and len(given) == PAIR:
         method, url = given
         return build(method, url, **options)
-    raise TypeError(
-        f"an item of requests is a URL, (method, URL) or a request, not {quoted(given)}"
-    )
+    found = f"a {type(given).__name__} of {len(given)}" if is_several else quoted(given)
+    raise TypeError(f"an item of requests is a URL, (method, URL) or a request, not {found}")

@@ -122,6 +122,8 @@ class Redirects:
             exc.response = exc.response or history[-1]
             raise
         response.history = (*history, *response.history)
+        if request.body is None and history[-1].answered_early:
+            response.answered_early = True  # the rest of the body is sent nowhere
         return response
 
     def next_request(self, request: ClientRequest, response: Response) -> ClientRequest:

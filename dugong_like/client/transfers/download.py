@@ -10,6 +10,7 @@ ASK        a gap is left: a request for it, with Range   RECEIVE, or what the re
            and If-Range if a version is there
 ..         200, 203                                      the version is a new one, or the server has
                                                          no ranges: begin anew with this body
+..         200, 203, of this version, with another size  begin anew: ASK for all
 ..         206 with the bytes that were asked for        RECEIVE them
 ..         206 with other bytes, or of another version   begin anew: ASK for all
 ..         416, nothing is missing, and the size agrees  COMPLETE
@@ -305,7 +306,11 @@ class Download:
     def _co_whole(self, response: Response) -> Co[None]:
         """Begin anew with *response*, which has all bytes."""
         target = self._target
-        self._begin(strong_validator(response, time.time()), response.length)
+        validator = strong_validator(response, time.time())
+        is_same = validator is not None and validator == target.validator
+        if is_same and target.size is not None and response.length not in (None, target.size):
+            raise OtherVersion  # not all of it: a part that the server calls the whole
+        self._begin(validator, response.length)
         self._check_size(response, response.length)
         self._note(response)
         if self._settings.preallocate and not self._settings.sparse:

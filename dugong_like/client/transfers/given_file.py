@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ...errors import ContentChanged
-from ...polling.binary_streams import check_binary
+from ...polling.binary_streams import check_binary, check_opened
 from ...polling.contract import Co
 from ...polling.stream_parts import place_of, real_file
 from .spans import Spans
@@ -28,7 +28,7 @@ class GivenFile:
 
     Raises:
         TypeError: *stream* is no binary file to write to.
-        ValueError: it is closed.
+        ValueError: it is closed, or was not opened for writing.
 
     """
 
@@ -38,6 +38,7 @@ class GivenFile:
 
     def __init__(self, stream: Any) -> None:
         check_binary(stream, "write")
+        check_opened(stream, "writing")
         self.stream = stream
         name = getattr(stream, "name", "")
         self.name = name if isinstance(name, str) else ""

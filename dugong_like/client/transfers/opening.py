@@ -31,7 +31,13 @@ def open_own(path: Path, mode: int) -> int:
         OSError: it cannot be opened, or is no such file.
 
     """
-    number = os.open(path, FLAGS | os.O_CREAT, mode)
+    try:
+        number = os.open(path, FLAGS | os.O_CREAT, mode)
+    except OSError as exc:
+        if exc.errno != errno.ELOOP or not path.is_symlink():
+            raise
+        message = "a symbolic link, which no download has left"
+        raise OSError(errno.ELOOP, message, str(path)) from exc
     status = os.fstat(number)
     is_ours = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
     if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1 and is_ours:

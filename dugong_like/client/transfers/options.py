@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...errors import InvalidOption
 from ...http.arguments import check_callable
 from ...http.redaction import quoted
-from ...polling.numbers import check_flag, check_int
+from ...polling.numbers import check_flag, check_int, check_positive
 from ..request_building import SharedOptions, unknown_option
 
 if TYPE_CHECKING:
@@ -33,6 +33,19 @@ SAME: Final = {
     "speed_limit": "rate",
     "threads": "ranges",
 }  # what other libraries call an argument
+SAME_OF_UPLOAD: Final = {
+    "checksum": "digest",
+    "chunk_size": SAME["chunk_size"],
+    "content": "source",
+    "data": "source",
+    "file": "source",
+    "filename": "source",
+    "max_retries": "retries",
+    "path": "source",
+    "resume": "resumable",
+    "speed_limit": "rate",
+    "target": "url",
+}
 
 
 class TransferOptions(SharedOptions, total=False):
@@ -111,6 +124,7 @@ def as_rate(value: object) -> RateLimit | None:
         return value
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"rate is bytes a second, or RateLimit(…), not {quoted(value)}")
+    check_positive("rate", value)
     return RateLimit(value)
 
 

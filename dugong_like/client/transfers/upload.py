@@ -21,12 +21,14 @@ from ...errors import (
     TransferFileFailed,
 )
 from ...http.digest_fields import check_algorithm, digest_field
-from ...http.redaction import mask_target
+from ...http.redaction import mask_target, quoted
+from ...http.validators import is_condition
 from ...polling.contract import Co
 from ...polling.numbers import check_flag
 from ..layers.retry import Retry
 from .budget import RETRIES, as_retry
 from .options import (
+    SAME_OF_UPLOAD,
     UploadOptions,
     as_flag,
     as_path,
@@ -69,7 +71,7 @@ def co_upload(
         client_retry: what the client repeats requests by.
 
     """
-    of_request, own = split_options(options, KNOWN)
+    of_request, own = split_options(options, KNOWN, SAME_OF_UPLOAD)
     path = as_path(source)
     progress, rate = as_progress(own.get("progress")), as_rate(own.get("rate"))
     digest = None if own.get("digest") is None else check_algorithm(own["digest"])
@@ -226,12 +228,14 @@ def check_success(response: Response, body: FileBody) -> None:
     if not response.is_success:
         raise StatusError(f"the server answered {response.status_code}", response=response)
     if response.answered_early:
-        raise TransferError(
+        error = TransferError(
             f"the server answered {response.status_code} before it had everything",
             path=body.name,
             offset=body.sent,
             limit=body.length,
         )
+        error.request_sent = "yes"
+        raise error
     try:
         body.check()
     except ContentChanged as exc:
@@ -288,7 +292,18 @@ def _co_labelled(going: Co[UploadResult], request: ClientRequest) -> Co[UploadRe
 
 
 def as_condition(value: Any) -> str:
-    """Return an entity tag for a condition. Raises TypeError if it is no string."""
+    """Return an entity tag for a condition, or several.
+
+    Raises:
+        TypeError: it is no string.
+        InvalidOption: it is no entity tag, and no list of them (RFC 9110 section 13.1.1).
+
+    """
     if not isinstance(value, str):
         raise TypeError("if_match and if_none_match are entity tags, or '*'")
+    if not is_condition(value):
+        raise InvalidOption(
+            "if_match and if_none_match are '*', or entity tags with their quotes, such as "
+            f"'\"1\"', not {quoted(value)}"
+        )
     return value

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...errors import ContentChanged, FileTooShort, StateError
 from ...http.digest_fields import ALGORITHMS, digest_field
 from ...http.redaction import MAX_PATH, quoted
-from ...polling.binary_streams import check_binary, co_read_some
+from ...polling.binary_streams import check_binary, check_opened, co_read_some
 from ...polling.contract import Co
 from ...polling.fairness import StepCounter
 from ...polling.stream_parts import end_of, is_stored, place_of, real_file
@@ -57,7 +57,7 @@ class FileBody:
 
     Raises:
         TypeError: *file* is no binary file to read from.
-        ValueError: it is closed.
+        ValueError: it is closed, or was not opened for reading.
         OSError: it cannot be examined.
 
     """
@@ -66,6 +66,7 @@ class FileBody:
         self, file: Any, begin: int | None = None, name: str = "", *, may_grow: bool = False
     ) -> None:
         check_binary(file, "read", "readinto", "read1")
+        check_opened(file, "reading")
         self.name = name
         self.sent = self.total_sent = 0
         self.progress: Progress | None = None

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from dugong_like import URL, Client, InvalidOption, InvalidRequest, Request
+from dugong_like import URL, Client, InvalidOption, InvalidRequest, MockDispatcher, Request
 from dugong_like.client.bulk.source import END, Source, as_request
 from dugong_like.drivers import aio
 
@@ -98,3 +98,24 @@ def test_items_that_cannot_be_sent():
         as_request("ftp://h/", client.build_request, {})
     with pytest.raises(InvalidOption, match="stream"):
         as_request(client.build_request("GET", "http://h/", stream=True), client.build_request, {})
+
+
+def test_a_pair_that_is_none_says_how_many_elements_it_has():
+    build = Client(trust_env=False).build_request
+    for wrong in (("GET",), ("GET", "http://h/", {}), []):
+        with pytest.raises(TypeError, match=rf"not a {type(wrong).__name__} of {len(wrong)}"):
+            as_request(wrong, build, {})
+
+
+def test_an_error_says_which_item_it_is_about():
+    urls = ["http://h/", "ftp://h/", 5]
+    mock = MockDispatcher()
+    mock.add().reply(200)
+    with Client(dispatcher=mock) as client:
+        items = list(client.map(urls, errors="return"))
+    notes = [getattr(item.error, "__notes__", []) for item in items]
+    assert notes == [
+        [],
+        ["item 1 of the requests of map(), counted from 0"],
+        ["item 2 of the requests of map(), counted from 0"],
+    ]

@@ -212,6 +212,52 @@ def test_another_version_begins_anew(site, path):
     assert left(path) == ["file"]
 
 
+def test_a_part_that_the_server_calls_the_whole_is_not_taken_for_it(site, path):
+    broken_off(site, path)
+    site.by = [lambda request: site.answer(request, 200, BODY[100_000:])]
+
+    result = download(site, path)
+
+    assert path.read_bytes() == BODY
+    assert (result.resumed_from, result.received) == (0, len(BODY))
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "\u00fc" * 127, "n" * 245])
+def test_a_long_name_has_a_part_all_the_same(site, path, name):
+    target = path.with_name(name)
+    site.cuts = [100_000]
+    with pytest.raises(ConnectionClosed):
+        download(site, target, retries=0)
+    assert [each[-5:] for each in left(path)] == [".part", ".json"]
+
+    result = download(site, target)
+
+    assert result.resumed_from == 100_000
+    assert left(path) == [name]
+
+
+@pytest.mark.parametrize("suffix", [".part", ".part.json"])
+def test_what_is_in_the_place_of_a_part_is_named(site, path, suffix):
+    other = path.with_name(f"{path.name}{suffix}")
+    other.mkdir()
+    with pytest.raises(IsADirectoryError) as failed:
+        download(site, path)
+    assert failed.value.filename == str(other)
+    other.rmdir()
+    other.symlink_to(path.parent / "precious")
+    with pytest.raises(OSError, match="a symbolic link, which no download has left") as failed:
+        download(site, path)
+    assert failed.value.filename == str(other)
+    assert os.listdir(path.parent) == [other.name]
+
+
+def test_a_file_that_was_opened_for_reading_is_refused(site, path):
+    path.write_bytes(b"old")
+    with path.open("rb") as file, pytest.raises(ValueError, match="was not opened for writing"):
+        download(site, file)
+    assert site.asked == []
+
+
 def test_a_version_that_changes_meanwhile_begins_anew(site, path):
     site.cuts = [100_000]
 

@@ -24,7 +24,7 @@ WRONG = [
     ({"sha256": b"x"}, ValueError, "sha256"),
     ({"sha256": 5}, TypeError, "sha256"),
     ({"progress": 5}, TypeError, "progress"),
-    ({"rate": 0}, InvalidOption, "bytes_per_second"),
+    ({"rate": 0}, InvalidOption, "rate cannot be 0"),
     ({"rate": "5"}, TypeError, "rate"),
     ({"rate": True}, TypeError, "rate"),
     ({"retries": -1}, InvalidOption, "retries"),

@@ -11,7 +11,14 @@ import pytest
 import trio
 from kit.every_driver import DRIVERS
 from kit.sites import Site, answer_of
-from kit.support import open_descriptors, pattern, read_exactly, read_head, wait_until
+from kit.support import (
+    ScriptedServer,
+    open_descriptors,
+    pattern,
+    read_exactly,
+    read_head,
+    wait_until,
+)
 
 from dugong_like import (
     AsyncClient,
@@ -211,6 +218,28 @@ def test_a_redirect_takes_the_file_along(path):
     assert str(result.response.url) == "http://example.org/other"
 
 
+@pytest.mark.parametrize(("method", "status"), [("PUT", 303), ("POST", 302), ("POST", 303)])
+def test_a_redirect_that_comes_early_and_takes_no_file_along_is_no_success(path, method, status):
+    def early(sock):
+        while head := read_head(sock):
+            is_first = head.startswith(f"{method} / ".encode())
+            sock.sendall(answer_of(status, "Location: /other") if is_first else answer_of(200))
+
+    with ScriptedServer(early) as server, Client(trust_env=False, timeout=60) as client:
+        url = f"http://127.0.0.1:{server.port}/"
+        with pytest.raises(TransferError, match="200 before it had everything") as failed:
+            client.upload(path, url, method=method, expect100=True)
+    assert failed.value.request_sent == "yes"
+
+
+def test_a_redirect_behind_the_whole_file_may_be_a_success(path):
+    mock = MockDispatcher()
+    mock.add().reply(303, {"Location": "/stored"}).reply(200)
+    result, calls = upload(path, mock)
+    assert [call.content for call in calls] == [BODY, b""]
+    assert result.sent == len(BODY)
+
+
 # ---- files that change
 
 
@@ -309,8 +338,6 @@ def test_an_answer_before_everything_was_sent_is_no_success(path):
             while sock.recv(65536):
                 pass
 
-        from kit.support import ScriptedServer
-
         with ScriptedServer(early) as server, Client(trust_env=False, timeout=20) as client:
             error = StatusError if status == 413 else TransferError
             for expect100 in (True, False):
@@ -392,6 +419,8 @@ def test_coroutines(way, path):
         ({"trailer": "yes", "digest": "sha-256"}, TypeError),
         ({"expect100": "yes"}, TypeError),
         ({"if_match": 5}, TypeError),
+        ({"if_match": "1"}, InvalidOption),
+        ({"if_none_match": '"1", 2'}, InvalidOption),
         ({"progress": 5}, TypeError),
         ({"rate": "x"}, TypeError),
         ({"method": 5}, TypeError),
@@ -411,6 +440,17 @@ def test_wrong_sources(tmp_path):
                 client.co_upload(source, URL)
         with pytest.raises(FileNotFoundError):
             client.upload(tmp_path / "missing", URL)
+        with (tmp_path / "w").open("wb") as file:
+            with pytest.raises(ValueError, match="w' was not opened for reading"):
+                client.co_upload(file, URL)
+        for name, message in (
+            ("filename", "it is called source"),
+            ("chunk_size", "there is no argument 'chunk_size', as the system"),
+        ):
+            with pytest.raises(TypeError, match=message):
+                client.co_upload(tmp_path, URL, **{name: 5})
+        with pytest.raises(InvalidOption, match="^PUT .*: rate cannot be 0|^rate cannot be 0"):
+            client.co_upload(tmp_path, URL, rate=0)
         for source in (tmp_path, os.devnull):
             with pytest.raises(InvalidOption, match="regular file"):
                 client.upload(source, URL)
