@@ -66,7 +66,7 @@ def test_streams_that_call_back(conn):
         ]
         for stream in streams:
             stream.activate(thread)
-        assert [stream.completion_future.result(20) for stream in streams] == [200] * 3
+        assert [stream.completion_future.result(100) for stream in streams] == [200] * 3
     assert {path: len(b"".join(got)) for path, got in pieces.items()} == {
         "/bytes/1": 1, "/bytes/50000": 50_000, "/bytes/3": 3,
     }  # fmt: skip

@@ -72,7 +72,7 @@ def check_free(locks, other):
             lock.release()
         return taken
 
-    assert [other.submit(take, lock).result(20) for lock in locks] == [True] * len(locks)
+    assert [other.submit(take, lock).result(100) for lock in locks] == [True] * len(locks)
 
 
 class Conn:

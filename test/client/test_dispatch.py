@@ -94,7 +94,7 @@ def test_kept_connection_that_was_closed_is_replaced():
     with ScriptedServer(handler) as server, Client() as client:
         for _ in range(3):
             assert client.post(url(server), content=b"").content == b"ok"
-            closed.wait(20)
+            closed.wait(100)
             closed.clear()
         assert server.connections == 3
 
@@ -699,7 +699,7 @@ def test_total_time_covers_the_body_that_is_read_later(monkeypatch):
     def handler(sock):
         read_head(sock)
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
-        never.wait(20)
+        never.wait(100)
 
     with ScriptedServer(handler) as server, Client(timeout=Timeouts(total=60)) as client:
         response = client.get(url(server), stream=True)
@@ -722,7 +722,7 @@ def test_time_limits_of_each_request_on_one_connection():
         read_head(sock)
         sock.sendall(OK)
         read_head(sock)
-        go_on.wait(20)
+        go_on.wait(100)
 
     with ScriptedServer(handler) as server, Client() as client:
         assert client.get(url(server)).content == b"ok"

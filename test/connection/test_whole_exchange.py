@@ -102,7 +102,7 @@ def echo():
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_exchange(driver, echo):
-    with HTTPConnection("127.0.0.1", echo.port, timeout=20) as conn:
+    with HTTPConnection("127.0.0.1", echo.port, timeout=60) as conn:
 
         def co_talk():
             for number in range(3):
@@ -130,7 +130,7 @@ def test_late_bodies_of_errors_may_be_left_to_the_caller(driver):
             read_head(sock)
             sock.sendall(b"HTTP/1.1 %d X\r\nContent-Length: 6\r\n\r\n" % status)
             if status != 200:
-                ask.wait(20)
+                ask.wait(100)
                 ask.clear()
             sock.sendall(b"longer")
         read_head(sock)
@@ -148,7 +148,7 @@ def test_late_bodies_of_errors_may_be_left_to_the_caller(driver):
 
     with (
         ScriptedServer(talk) as server,
-        HTTPConnection("127.0.0.1", server.port, timeout=20, whole_below=400) as conn,
+        HTTPConnection("127.0.0.1", server.port, timeout=60, whole_below=400) as conn,
     ):
         assert driver(co_talk(conn)) == [
             *((200, b"longer"), (404, None), b"longer", (503, None), b"longer", (500, b"ok"))
@@ -209,7 +209,7 @@ def test_every_framing(scripted, kind, blocking):
 
 def test_tasks_each_get_their_own_response(echo):
     async def main():
-        async with async_connect("127.0.0.1", echo.port, timeout=20) as conn:
+        async with async_connect("127.0.0.1", echo.port, timeout=60) as conn:
 
             async def ask(number):
                 return (await conn.exchange("GET", f"/{number}")).body
@@ -221,7 +221,7 @@ def test_tasks_each_get_their_own_response(echo):
 
 
 def test_threads_each_get_their_own_response(echo):
-    with HTTPConnection("127.0.0.1", echo.port, timeout=20) as conn:
+    with HTTPConnection("127.0.0.1", echo.port, timeout=60) as conn:
 
         def ask(number):
             return conn.exchange("GET", f"/{number}").body
@@ -234,7 +234,7 @@ def test_threads_each_get_their_own_response(echo):
 @pytest.mark.parametrize("blocking", [False, True])
 def test_connection_that_the_server_has_closed_meanwhile_is_made_anew(blocking):
     with ScriptedServer(answering(OK)) as server:
-        with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
+        with HTTPConnection("127.0.0.1", server.port, timeout=60) as conn:
             for _ in range(3):
                 if blocking:
                     assert conn.exchange("GET", "/").body == b"ok"
@@ -276,7 +276,7 @@ def test_early_final_response_is_the_reply():
             pass
 
     with ScriptedServer(refuse) as server:
-        with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
+        with HTTPConnection("127.0.0.1", server.port, timeout=60) as conn:
             reply = conn.exchange("PUT", "/", body=bytes(50_000_000))
     assert (reply.status, reply.body) == (413, b"no.")
 
@@ -573,7 +573,7 @@ def test_an_upload_that_was_lost_is_no_response_to_be_read():
             assert sock.recv(1)
 
     with ScriptedServer(lose) as server:
-        with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
+        with HTTPConnection("127.0.0.1", server.port, timeout=60) as conn:
             with pytest.raises(ConnectionClosed):
                 conn.exchange("PUT", "/", body=io.BytesIO(bytes(50_000_000)))
             assert conn.exchange("GET", "/").body == b"ok"
@@ -596,7 +596,7 @@ def test_early_final_response_to_a_body_from_a_stream():
             pass
 
     with ScriptedServer(refuse) as server:
-        with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
+        with HTTPConnection("127.0.0.1", server.port, timeout=60) as conn:
             reply = conn.exchange("PUT", "/", body=io.BytesIO(bytes(50_000_000)))
     assert (reply.status, reply.body, reply.method) == (413, b"no.", "PUT")
 
@@ -639,7 +639,7 @@ def signals_of(call, *modules):
 
 def test_no_signal_keeps_the_next_exchange_waiting(echo):
     times = []
-    with HTTPConnection("127.0.0.1", echo.port, timeout=20) as conn:
+    with HTTPConnection("127.0.0.1", echo.port, timeout=60) as conn:
         for number in signals_of(
             lambda: run(conn.co_exchange("GET", f"/{len(times)}")), operations, fair_lock
         ):
@@ -692,19 +692,19 @@ def test_another_thread_waits_for_an_exchange_that_is_suspended(echo):
         wait_until(lambda: conn._exchanges.waiting)
         assert not blocking.done()
         assert run(first).body == b"/1"
-        assert blocking.result(20).body == b"/2"
+        assert blocking.result(100).body == b"/2"
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="lines of a with are told in another way")
 def test_no_interruption_hands_a_response_to_the_next(echo):
-    conns = [HTTPConnection("127.0.0.1", echo.port, timeout=20)]
+    conns = [HTTPConnection("127.0.0.1", echo.port, timeout=60)]
     conns[0].exchange("GET", "/0")
     count = 0
     for count in interrupted_at_each_line(lambda: conns[0].exchange("GET", "/interrupted")):
         if conns[0]._exchanges.lock.locked():  # no signal is looked at in front of `__exit__`
             conns.pop().close()
-            conns.append(HTTPConnection("127.0.0.1", echo.port, timeout=20))
+            conns.append(HTTPConnection("127.0.0.1", echo.port, timeout=60))
         assert conns[0].exchange("GET", f"/{count}").body == b"/%d" % count
     assert count > 50
     conns[0].close()
@@ -713,21 +713,21 @@ def test_no_interruption_hands_a_response_to_the_next(echo):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="lines of a with are told in another way")
 def test_no_interruption_of_the_first_exchange_hands_its_response_to_the_next(echo):
-    conns = [HTTPConnection("127.0.0.1", echo.port, timeout=20)]
+    conns = [HTTPConnection("127.0.0.1", echo.port, timeout=60)]
     count = 0
     for count in interrupted_at_each_line(lambda: conns[0].exchange("GET", "/interrupted")):
         if not conns[0]._exchanges.lock.locked():  # no signal is looked at in front of `__exit__`
             assert conns[0].exchange("GET", f"/{count}").body == b"/%d" % count
             assert conns[0].exchange("GET", "/next").body == b"/next"
         conns.pop().close()
-        conns.append(HTTPConnection("127.0.0.1", echo.port, timeout=20))
+        conns.append(HTTPConnection("127.0.0.1", echo.port, timeout=60))
     assert count > 100
     conns[0].close()
 
 
 @pytest.mark.parametrize("way", ["close", "throw"])
 def test_an_operation_that_is_given_up_hands_its_response_to_nobody(echo, way):
-    with HTTPConnection("127.0.0.1", echo.port, timeout=20) as conn:
+    with HTTPConnection("127.0.0.1", echo.port, timeout=60) as conn:
         for waits in range(20):
             op = conn.co_exchange("PUT", "/given-up", body=bytes(waits * 100_000))
             try:
@@ -746,7 +746,7 @@ def test_an_operation_that_is_given_up_hands_its_response_to_nobody(echo, way):
 @pytest.mark.parametrize("size", [0, 3_000_000])
 def test_a_task_that_is_cancelled_hands_its_response_to_nobody(echo, size):
     async def main():
-        async with async_connect("127.0.0.1", echo.port, timeout=20) as conn:
+        async with async_connect("127.0.0.1", echo.port, timeout=60) as conn:
             for turn in range(30):
                 task = asyncio.create_task(conn.exchange("PUT", "/given-up", body=bytes(size)))
                 for _ in range(turn % 6):
@@ -762,7 +762,7 @@ def test_a_task_that_is_cancelled_hands_its_response_to_nobody(echo, size):
 
 def test_a_cancelled_task_leaves_the_connection_and_its_turn_to_the_next(echo):
     async def main():
-        async with async_connect("127.0.0.1", echo.port, timeout=20) as conn:
+        async with async_connect("127.0.0.1", echo.port, timeout=60) as conn:
             await conn.exchange("GET", "/")
             tasks = [asyncio.create_task(conn.exchange("GET", f"/{n}")) for n in range(5)]
             await asyncio.sleep(0)
@@ -787,7 +787,7 @@ def test_every_framing_awaited(kind):
                 sock.sendall(piece)
 
     async def main():
-        async with async_connect("127.0.0.1", server.port, timeout=20) as conn:
+        async with async_connect("127.0.0.1", server.port, timeout=60) as conn:
             for _ in range(3):
                 assert (await conn.exchange("GET", "/plain")).body == b"ok"
                 assert (await conn.exchange("GET", "/", {"X": "y"})).body == body
@@ -829,7 +829,7 @@ def test_a_connection_that_is_lost_is_told_to_the_task_and_made_anew():
             sock.sendall(answer)
 
     async def main():
-        async with async_connect("127.0.0.1", server.port, timeout=20) as conn:
+        async with async_connect("127.0.0.1", server.port, timeout=60) as conn:
             for _ in range(3):
                 await conn.exchange("GET", "/")
                 with pytest.raises(ConnectionClosed):
@@ -842,7 +842,7 @@ def test_a_connection_that_is_lost_is_told_to_the_task_and_made_anew():
 
 def test_closing_ends_an_exchange_that_is_awaited():
     async def main():
-        async with async_connect("127.0.0.1", server.port, timeout=20) as conn:
+        async with async_connect("127.0.0.1", server.port, timeout=60) as conn:
             await conn.exchange("GET", "/")
             task = asyncio.create_task(conn.exchange("GET", "/"))
             await asyncio.sleep(0)
@@ -873,7 +873,7 @@ def test_what_runs_operations_runs_exchanges_too(echo):
             return super().co_exchange(method, path, headers, body)
 
     async def main():
-        async with async_connect("127.0.0.1", echo.port, timeout=20) as conn:
+        async with async_connect("127.0.0.1", echo.port, timeout=60) as conn:
             await conn.exchange("GET", "/")
             conn.run = observed
             await conn.exchange("GET", "/")
@@ -910,7 +910,7 @@ def test_informational_response_that_comes_alone_again_and_again():
         while read_head(sock):
             count += 1
             sock.sendall(hints)
-            if not go_on.wait(30):
+            if not go_on.wait(100):
                 return
             go_on.clear()
             sock.sendall(b"HTTP/1.1 200 OK\r\nX: %d\r\nContent-Length: 2\r\n\r\nok" % count)
@@ -1039,7 +1039,7 @@ def test_halves_of_a_session_are_made_when_they_are_needed(echo):
 @pytest.mark.parametrize("waiting", [0, 2])
 def test_a_child_process_takes_no_turn_from_its_parent(echo, waiting):
     """It exchanges on a connection of its own, and wakes nobody of the parent."""
-    with HTTPConnection("127.0.0.1", echo.port, timeout=20) as conn:
+    with HTTPConnection("127.0.0.1", echo.port, timeout=60) as conn:
         conn.exchange("GET", "/0")
         ops = [conn.co_exchange("GET", f"/{number}") for number in range(waiting + 1)]
         needs = [next(op) for op in ops]

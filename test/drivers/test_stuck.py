@@ -92,7 +92,7 @@ def test_from_another_thread(make, server):
         assert (user.operation, user.fd, user.mask) == ("co_user", wake.fd, POLLIN)
         assert user.seconds is None
         wake.set()
-        futures[-1].result(30)
+        futures[-1].result(100)
         wait_until(lambda: len(stuck(loop)) == 3)
     assert stuck(loop) == []
 
@@ -118,7 +118,7 @@ def test_an_operation_of_the_same_loop_asks(backend, server):
 
 def test_each_operation_is_named_with_its_connection():
     over = threading.Event()
-    with ScriptedServer(lambda _: over.wait(30)) as server:
+    with ScriptedServer(lambda _: over.wait(100)) as server:
         check_names(server)
         over.set()
 

@@ -24,7 +24,7 @@ def nginx(request, start):
 
 @pytest.fixture
 def client(trusting):
-    with Client(ssl_context=trusting, trust_env=False, timeout=30) as client:
+    with Client(ssl_context=trusting, trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -93,7 +93,7 @@ def test_a_gibibyte_at_once(start, client, tmp_path):
 def test_a_file_goes_up_and_comes_back(nginx, trusting, tmp_path, versions):
     data = pattern((1 << 20) + 17)
     (tmp_path / "up").write_bytes(data)
-    with Client(ssl_context=trusting, trust_env=False, timeout=30, versions=versions) as client:
+    with Client(ssl_context=trusting, trust_env=False, timeout=60, versions=versions) as client:
         place = url(nginx, f"/files/transfers-{len(versions)}")
         sent = client.upload(tmp_path / "up", place, digest="sha-256")
         assert (sent.response.status_code, sent.sent) in {(201, len(data)), (204, len(data))}

@@ -71,7 +71,7 @@ def storage(monkeypatch):
 
 
 def client():
-    return Client(timeout=20, trust_env=False)
+    return Client(timeout=60, trust_env=False)
 
 
 def url(site, path="/file"):
@@ -107,7 +107,7 @@ def test_coroutines(way, tmp_path):
     with Site({None: whole}) as site:
 
         async def main():
-            async with AsyncClient(timeout=20, trust_env=False) as downloading:
+            async with AsyncClient(timeout=60, trust_env=False) as downloading:
                 return await downloading.download(url(site), tmp_path / "file", ranges=3)
 
         result = way(main) if way is trio.run else way(main())

@@ -52,7 +52,7 @@ def test_operation_that_begins_while_another_thread_peeks_waits_for_its_end(sess
         return taking
 
     with ThreadPoolExecutor(1) as pool:
-        peek(session, look).result(20)
+        peek(session, look).result(100)
     assert events == ["looked", "taken"]
 
 

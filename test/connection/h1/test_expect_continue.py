@@ -35,7 +35,7 @@ def continuing(first):
 @pytest.mark.feature("B5", "B15")
 def test_body_is_sent_when_the_server_wants_it():
     with ScriptedServer(continuing(b"HTTP/1.1 100 Go\r\nX: y\r\n\r\n")) as server:
-        with HTTPConnection("127.0.0.1", server.port, timeout=10) as conn:
+        with HTTPConnection("127.0.0.1", server.port, timeout=60) as conn:
             conn.send_request("PUT", "/", body=BodyFollowing(5), expect100=True)
             with pytest.raises(StateError, match="has to wait for 100"):
                 conn.write(b"hello")
@@ -51,7 +51,7 @@ def test_body_is_sent_when_the_server_wants_it():
 def test_final_answer_cancels_the_body():
     refusal = b"HTTP/1.1 417 No\r\nContent-Length: 2\r\n\r\nno"
     with ScriptedServer(continuing(refusal)) as server:
-        with HTTPConnection("127.0.0.1", server.port, timeout=10) as conn:
+        with HTTPConnection("127.0.0.1", server.port, timeout=60) as conn:
             for _ in range(2):  # it connects again by itself
                 conn.send_request("PUT", "/", body=BodyFollowing(5), expect100=True)
                 assert conn.read_response().status == 417
@@ -70,7 +70,7 @@ def test_body_may_be_sent_when_the_time_for_100_is_over():
         sock.sendall(b"HTTP/1.1 100 Late\r\n\r\n" + EMPTY if read_exactly(sock, 5) else b"")
 
     with ScriptedServer(handler) as server:
-        with HTTPConnection("127.0.0.1", server.port, expect100_timeout=0.1, timeout=10) as conn:
+        with HTTPConnection("127.0.0.1", server.port, expect100_timeout=0.1, timeout=60) as conn:
             conn.send_request("PUT", "/", body=BodyFollowing(5), expect100=True)
             with pytest.raises(ContinueTimedOut, match=r"within 0\.1 s;"):
                 conn.read_response()
@@ -86,7 +86,7 @@ def test_expect100_goes_with_bodies_that_follow_and_are_not_empty():
         sock.sendall(EMPTY)
 
     with ScriptedServer(handler) as server:
-        with HTTPConnection("127.0.0.1", server.port, timeout=10) as conn:
+        with HTTPConnection("127.0.0.1", server.port, timeout=60) as conn:
             with pytest.raises(InvalidRequest, match="BodyFollowing"):
                 conn.send_request("PUT", "/", body=b"x", expect100=True)
             conn.send_request("PUT", "/", body=BodyFollowing(0), expect100=True)

@@ -134,7 +134,7 @@ def test_slow_answer_is_no_stall():
     def handler(sock):
         while read_head(sock):
             asked.set()
-            assert answers.wait(30)
+            assert answers.wait(100)
             sock.sendall(OK)
 
     with ScriptedServer(handler) as server:

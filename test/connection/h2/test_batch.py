@@ -88,7 +88,7 @@ def test_all_kinds_of_responses_come_in_order(driver):
     paths = ["/3", "/early", "/0", "/300000", "/trailers", "/status/404", "/status/204", "/70000"]
     paths *= 20
     with h2_server(numbered, initial_window_size=65535, max_concurrent_streams=7) as server:
-        with HTTPConnection("127.0.0.1", server.port, versions=("h2",), timeout=30) as conn:
+        with HTTPConnection("127.0.0.1", server.port, versions=("h2",), timeout=60) as conn:
             replies = driver(conn.co_exchange_all([("GET", path) for path in paths]))
             assert [reply.path for reply in replies] == paths
             for reply in replies:
@@ -340,7 +340,7 @@ def test_threads_send_batches_on_one_connection():
     """Closing it while they wait ends all of them."""
     wrong, failed = [], []
     with h2_server(numbered, max_concurrent_streams=10) as server:
-        conn = HTTPConnection("127.0.0.1", server.port, versions=("h2",), timeout=30)
+        conn = HTTPConnection("127.0.0.1", server.port, versions=("h2",), timeout=60)
 
         def work(number):
             for _ in range(5):
@@ -365,7 +365,7 @@ def test_threads_send_batches_on_one_connection():
                 wait_until(lambda: asked_for(server, "/never") == 4)
                 conn.close()
             for thread in threads:
-                thread.join(30)
+                thread.join(100)
                 assert not thread.is_alive()
     assert wrong == []
     assert len(failed) == 4
