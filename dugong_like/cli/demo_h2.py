@@ -138,6 +138,6 @@ class DemoConnection:
     def on_data(self, stream_id: int, data: bytes, size: int, end: bool) -> None:
         """Drop a part of a body, as no request of the demo has one."""
 
-    def on_whole(self, stream_id: int, block: bytes, content: bytes) -> bool:  # noqa: ARG002
-        """Return False: it is handled by the other calls."""
-        return False
+    def on_responses(self, data: bytes | memoryview, at: int, size: int) -> int:  # noqa: ARG002
+        """Return *at*: they are handled by the other calls."""
+        return at

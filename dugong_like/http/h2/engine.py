@@ -29,6 +29,7 @@ from .frames import (
     PING_SIZE,
     PREFACE,
     frame_header,
+    pack_header,
 )
 from .incoming import Incoming
 from .options import H2Options, H2Settings
@@ -36,7 +37,7 @@ from .output import Output
 from .settings_exchange import announce
 from .shared import Shared, new_goaway
 from .static_table import Field
-from .stream import CLOSED, REQUEST_ENDED, Stream
+from .stream import CLOSED, Stream
 from .violations import ErrorCode, Violation
 
 JOINED: Final = 1024  # bytes of content that are copied behind their frame header
@@ -186,36 +187,30 @@ class Engine:
                 extended CONNECT (RFC 8441 section 3).
 
         """
-        shared = self._shared
-        if shared.most_open <= len(shared.streams):
+        shared, output = self._shared, self.output
+        streams = shared.streams
+        if shared.most_open <= len(streams):
             raise StateError("the HTTP/2 connection has no room for a further stream")
         method = fields[0][1]
         if method == b"CONNECT":
             self._check_connect(fields)
         stream_id = shared.next_id
         stream = Stream(
-            stream_id,
-            shared.output,
-            shared.initial_window,
-            shared.initial_receive_window,
-            method,
+            stream_id, output, shared.initial_window, shared.initial_receive_window, method, end
         )
         block = shared.encoder.encode(fields, shared.options.never_indexed)
-        shared.next_id = stream_id + 2
-        if stream_id + 2 > MAX_STREAM_ID:
+        shared.next_id = next_id = stream_id + 2
+        if next_id > MAX_STREAM_ID:
             shared.limit_streams()
         if shared.floods.cost > 0:
             shared.floods.begin_again()
-        shared.streams[stream_id] = stream
-        flags = END_STREAM if end else 0
+        streams[stream_id] = stream
         size = len(block)
         if size <= shared.max_frame:
-            shared.output.add(frame_header(size, HEADERS, flags | END_HEADERS, stream_id) + block)
+            flags = END_STREAM | END_HEADERS if end else END_HEADERS
+            output.add(pack_header(size << 8 | HEADERS, flags, stream_id) + block)
         else:
-            self._send_block(stream_id, block, flags)
-        if end:
-            stream.step(REQUEST_ENDED)
-            stream.request_ended = True
+            self._send_block(stream_id, block, END_STREAM if end else 0)
         return stream
 
     def send_data(self, stream: Stream, data: bytes | bytearray | memoryview, end: bool) -> int:

@@ -44,6 +44,8 @@ CONNECTION_SPECIFIC: Final = frozenset(
         *(b"transfer-encoding", b"upgrade"),
     ]
 )
+OK: Final = 200
+NO_CONTENT: Final = (204, 304)  # statuses of responses that never have content (RFC 9110 6.4.1)
 SWITCHING_PROTOCOLS: Final = 101
 MOST_NAMES: Final = 256  # that are remembered as valid
 LONGEST_NAME: Final = 64  # bytes of one
@@ -71,12 +73,16 @@ class ResponseHead:
         count: number of fields.
         content_length: the value of Content-Length; None without it.
         plain: see `HTTPResponse.is_plain`; None before anybody has asked.
+        may_have_content: False if a response with this status never has content, or is an
+            informational one (RFC 9110 section 6.4.1).
 
     """
 
     version: Final = "2"
     reason: Final = b""
-    __slots__ = ("content_length", "count", "fields", "lower", "plain", "status")
+    __slots__ = (
+        *("content_length", "count", "fields", "lower", "may_have_content", "plain", "status"),
+    )
 
     def __init__(self, status: int, fields: bytes, count: int, content_length: int | None) -> None:
         self.status = status
@@ -84,6 +90,7 @@ class ResponseHead:
         self.count = count
         self.content_length = content_length
         self.plain: bool | None = None
+        self.may_have_content = status >= OK and status not in NO_CONTENT
 
 
 def response_head(section: FieldSection) -> ResponseHead:

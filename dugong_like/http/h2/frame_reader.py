@@ -55,10 +55,17 @@ class FrameHandler(Protocol):
         """
         ...
 
-    def on_whole(self, stream_id: int, block: bytes, content: bytes) -> bool:
-        """Handle a header block, and content that ends the stream, in place of two other calls.
+    def on_responses(self, data: bytes | memoryview, at: int, size: int) -> int:
+        """Handle whole responses, in place of the other calls for their frames.
 
-        False: nothing has changed, and these are to be made.
+        Args:
+            data: has HEADERS at *at*.
+            at: index of its header.
+            size: bytes of *data* that have arrived.
+
+        Returns:
+            The index behind the last response that was handled; *at* if none was.
+
         """
         ...
 
@@ -102,7 +109,9 @@ class FrameReader:
         self._block_stream = 0
         self._block_end = False
 
-    def feed(self, data: bytes | memoryview) -> None:
+    def feed(  # noqa: C901, PLR0912 - each call would count
+        self, data: bytes | memoryview
+    ) -> None:
         """Take what has arrived, and call the handler for all that is complete.
 
         Raises:
@@ -122,6 +131,11 @@ class FrameReader:
             if length > self._max_frame or (expected is not None and expected != kind):
                 self._refuse(data, at)
             begin = at + HEADER_SIZE
+            if flags == END_HEADERS and kind == HEADERS:
+                behind = self._handler.on_responses(data, at, size)
+                if behind != at:
+                    at = behind
+                    continue
             at = begin + length
             if kind == DATA and not flags & PADDED:
                 if at <= size:
@@ -139,47 +153,14 @@ class FrameReader:
                 self._partial += data[begin - HEADER_SIZE :]
                 return
             payload = bytes(data[begin:at])
-            if kind == HEADERS:
-                at = self._headers(data, at, flags, stream_id, payload)
-            else:
+            if kind != HEADERS:
                 self._other(kind, flags, stream_id, payload)
+            elif flags & ODD_HEADERS == END_HEADERS:
+                self._handler.on_headers(stream_id, payload, flags & END_STREAM != 0)
+            else:
+                self._begin_block(flags, stream_id, payload)
         if at < size:
             self._partial += data[at:]
-
-    def _headers(
-        self, data: bytes | memoryview, at: int, flags: int, stream_id: int, payload: bytes
-    ) -> int:
-        """Hand over HEADERS, with the DATA frame behind it if that ends the stream.
-
-        Args:
-            data: what has arrived.
-            at: index behind the frame.
-            flags: of the frame.
-            stream_id: its stream.
-            payload: of the frame.
-
-        Returns:
-            The index behind what was handed over.
-
-        """
-        if flags == END_HEADERS and len(data) - at > HEADER_SIZE:
-            length, next_flags, next_id = unpack_header(data, at)
-            begin = at + HEADER_SIZE
-            stop: int = begin + (length >> 8)
-            if (
-                next_flags == END_STREAM
-                and length & 0xFF == DATA
-                and next_id == stream_id
-                and stop <= len(data)
-                and length >> 8 <= self._max_frame
-                and self._handler.on_whole(stream_id, payload, bytes(data[begin:stop]))
-            ):
-                return stop
-        if flags & ODD_HEADERS == END_HEADERS:
-            self._handler.on_headers(stream_id, payload, flags & END_STREAM != 0)
-        else:
-            self._begin_block(flags, stream_id, payload)
-        return at
 
     def _run_of_data(self, data: bytes | memoryview, begin: int, at: int, stream_id: int) -> int:
         """Hand over a DATA frame, and those of the same stream behind it, as if they were one.

@@ -76,8 +76,10 @@ RANGES: Final[dict[int, tuple[int, int, ErrorCode]]] = {
 
 _frame_header = struct.Struct(">LBL")  # length and type, flags, stream
 _setting = struct.Struct(">HL")
-_pack = _frame_header.pack
+pack_header = _frame_header.pack
 unpack_header = _frame_header.unpack_from
+# The same in other parts: 65,536 bytes of length, the rest of it, type and flags, stream.
+unpack_short_header = struct.Struct(">BHHL").unpack_from
 
 
 def frame_header(length: int, kind: int, flags: int, stream_id: int) -> bytes:
@@ -90,7 +92,7 @@ def frame_header(length: int, kind: int, flags: int, stream_id: int) -> bytes:
         stream_id: its stream, 0 for the connection.
 
     """
-    return _pack(length << 8 | kind, flags, stream_id)
+    return pack_header(length << 8 | kind, flags, stream_id)
 
 
 def read_frame_header(

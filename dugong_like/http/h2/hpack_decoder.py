@@ -14,7 +14,7 @@ Not here: the static table (static_table.py), and the meaning of fields (fields.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ...errors import InvalidResponse
 from .huffman import InvalidCode
@@ -67,6 +67,10 @@ class FieldSection(list[Field]):
     checked: Any = None
 
 
+# What a block means, the entries that it adds to the table, and the bytes that these count.
+KnownBlock: TypeAlias = tuple[FieldSection, list[Field], int]
+
+
 class Decoder:
     """Decodes the header blocks of one connection, in the order in which they arrive.
 
@@ -96,11 +100,10 @@ class Decoder:
         self._max_fields = max_fields
         self._entries: deque[Field] = deque()  # the dynamic table, newest first
         self._size = 0  # bytes that they count
-        self._blocks: dict[bytes, FieldSection] = {}  # until the table changes
-        # Blocks that add to the table and do not refer to it, as all of nginx are: what they mean,
-        # the entries that they add, and the bytes that these count.
-        self._adding: dict[bytes, tuple[FieldSection, list[Field], int]] = {}
-        self._noted: list[tuple[FieldSection, list[Field], int]] = []  # those that came again
+        self._blocks: dict[bytes, KnownBlock] = {}  # until the table changes
+        # Blocks that add to the table and do not refer to it, as all of nginx are.
+        self._adding: dict[bytes, KnownBlock] = {}
+        self._noted: list[KnownBlock] = []  # those that came again
         self._most_noted = MOST_NOTED  # before those are dropped that others have evicted
         self._strings: dict[bytes, bytes] = {}
 
@@ -113,23 +116,16 @@ class Decoder:
         self._most = size
         self._must_update = self._limit > size
 
-    def known(self, block: bytes) -> FieldSection | None:
-        """Return what `decode` would return, if it has decoded an equal block before.
+    def known(self, block: bytes) -> KnownBlock | None:
+        """Return what is known of *block*, if an equal one was decoded before; None otherwise.
 
-        None says that this is unknown. Nothing changes: *block* is still to be decoded, or given to
-        `repeat`.
+        Nothing changes: *block* is still to be decoded, or what is returned given to `repeat`, if
+        it has added entries.
         """
-        if self._must_update:
+        known = self._blocks.get(block) or self._adding.get(block)
+        if known is None or known[2] > self._limit or self._must_update:
             return None
-        section = self._blocks.get(block)
-        if section is None and (adding := self._adding.get(block)) is not None:
-            return adding[0] if adding[2] <= self._limit else None
-        return section
-
-    def repeat(self, block: bytes) -> None:
-        """Do what `decode` does with a block of which `known` has just returned the fields."""
-        if (adding := self._adding.get(block)) is not None:
-            self._note(adding)
+        return known
 
     def decode(self, block: bytes) -> FieldSection:
         """Return the fields of a block.
@@ -139,12 +135,12 @@ class Decoder:
             ListTooLarge: it has more bytes or fields than the limits.
 
         """
-        section = self._blocks.get(block)
-        if section is not None and not self._must_update:
-            return section
+        known = self._blocks.get(block)
+        if known is not None and not self._must_update:
+            return known[0]
         known = self._adding.get(block)
         if known is not None and known[2] <= self._limit and not self._must_update:
-            self._note(known)
+            self.repeat(known)
             return known[0]
         try:
             return self._decode(block)
@@ -192,8 +188,8 @@ class Decoder:
             self._remember(bytes(block), section, added)
         return section
 
-    def _note(self, known: tuple[FieldSection, list[Field], int]) -> None:
-        """Note that a block has come again, which adds to the table."""
+    def repeat(self, known: KnownBlock) -> None:
+        """Note that a block has come again, which adds to the table; see `known`."""
         noted = self._noted
         noted.append(known)
         if self._blocks:
@@ -231,7 +227,7 @@ class Decoder:
         else:
             if len(self._blocks) >= MOST_BLOCKS:
                 self._blocks.clear()
-            self._blocks[block] = section
+            self._blocks[block] = section, added, 0
 
     def _take_updates(self, block: bytes) -> int:
         """Take the size updates at the beginning of a block (section 6.3); return their end."""

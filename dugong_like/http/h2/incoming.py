@@ -13,7 +13,7 @@ from typing import Final
 
 from ...errors import InvalidResponse
 from .control_frames import ControlFrames
-from .fields import ResponseHead, response_head, trailer_section
+from .fields import NO_CONTENT, OK, ResponseHead, response_head, trailer_section
 from .frames import (
     DATA,
     DEFAULT_FRAME_SIZE,
@@ -23,18 +23,17 @@ from .frames import (
     HEADERS,
     check_id,
     frame_name,
-    unpack_header,
+    unpack_short_header,
 )
 from .hpack_decoder import FieldSection, ListTooLarge
 from .shared import Shared
-from .stream import HALF_CLOSED_LOCAL, RESPONSE_ENDED, Stream
+from .stream import HALF_CLOSED_LOCAL, Stream
 from .violations import ErrorCode, Violation
 
-OK: Final = 200
 MULTIPLE_CHOICES: Final = 300
-NO_CONTENT: Final = (204, 304)  # statuses of responses that never have content (RFC 9110 6.4.1)
+WHOLE_BLOCK: Final = HEADERS << 8 | END_HEADERS  # type and flags of these frames
+LAST_DATA: Final = DATA << 8 | END_STREAM
 APART: Final = (b"HEAD", b"CONNECT")  # methods whose responses have no content, or more than that
-LEAST_WHOLE: Final = 2 * HEADER_SIZE  # bytes of two frames without payload
 LARGEST_WHOLE: Final = DEFAULT_FRAME_SIZE  # bytes of content in a frame that is always allowed
 
 
@@ -88,11 +87,8 @@ class Incoming:
     def take_whole(self, stream: Stream, data: memoryview, size: int) -> bytes | None:
         """Take the response to *stream* if it is all that has come, and as most are.
 
-        It is in two frames, as a small response usually is, and its fields came before: so they
-        were checked, and nothing can be wrong with them.
-
         Args:
-            stream: nothing of its response has come.
+            stream: the only one; nothing of its response has come.
             data: begins with what has come, behind the end of a frame.
             size: bytes of that.
 
@@ -101,84 +97,71 @@ class Incoming:
             then nothing has changed.
 
         """
-        if size <= LEAST_WHOLE or stream.state is not HALF_CLOSED_LOCAL:
+        if not self.on_responses(data, 0, size, stream.id):
             return None
-        length, flags, stream_id = unpack_header(data, 0)
-        begin = (length >> 8) + HEADER_SIZE
-        if (
-            flags != END_HEADERS
-            or length & 0xFF != HEADERS
-            or stream_id != stream.id
-            or begin + HEADER_SIZE >= size
-        ):
-            return None
-        length, flags, stream_id = unpack_header(data, begin)
-        count = size - begin - HEADER_SIZE
-        if (
-            length != count << 8 | DATA
-            or flags != END_STREAM
-            or stream_id != stream.id
-            or count > LARGEST_WHOLE
-            or count > stream.receive_window
-        ):
-            return None
-        if not self._accept(stream, bytes(data[HEADER_SIZE:begin]), count):
-            return None
-        if increment := self._receive_window.consumed(count):
+        content = stream.take_all()
+        if increment := self._receive_window.consumed(len(content)):
             self._shared.update_window(0, increment)
-        return bytes(data[size - count : size])
+        return content
 
-    def on_whole(self, stream_id: int, block: bytes, content: bytes) -> bool:
-        """See `FrameHandler`."""
-        stream = self._streams.get(stream_id)
-        count = len(content)
-        if (
-            stream is None
-            or stream.state is not HALF_CLOSED_LOCAL
-            or stream.head is not None
-            or not 0 < count <= stream.receive_window
-            or not self._accept(stream, block, count)
-        ):
-            return False
-        stream.pieces.append(content)
-        stream.buffered = count
-        self._shared.touched[stream] = None
-        return True
+    def on_responses(self, data: bytes | memoryview, at: int, size: int, only: int = 0) -> int:
+        """See `FrameHandler`: those that are as most are.
 
-    def _accept(self, stream: Stream, block: bytes, count: int) -> bool:
-        """Take a whole response, but its content, if its fields came before, in another one.
+        Each is in two frames, as a small response usually is, and its fields came before, in
+        another one: so they were checked, and nothing can be wrong with them.
 
         Args:
-            stream: nothing of its response has come but 1xx, and its request has ended.
-            block: the header block.
-            count: bytes of content, at least one, within the window of the stream.
-
-        Returns:
-            False if it may be malformed, or is no final response: then nothing has changed.
+            data: see `FrameHandler`.
+            at: see `FrameHandler`.
+            size: see `FrameHandler`.
+            only: the identifier of the stream whose response has to be all that there is; 0 takes
+                any number of responses.
 
         """
-        shared = self._shared
-        section = shared.decoder.known(block)
-        if section is None or type(head := section.checked) is not ResponseHead:
-            return False
-        if (
-            head.status < OK
-            or head.status in NO_CONTENT
-            or stream.method in APART
-            or (head.content_length is not None and head.content_length != count)
-            or count > self._receive_window.left
-        ):
-            return False
-        shared.decoder.repeat(block)
-        self._receive_window.left -= count
-        stream.receive_window -= count
-        stream.step(RESPONSE_ENDED)
-        stream.head = head
-        stream.ended = True
-        del self._streams[stream.id]
-        if self._floods.cost > 0:
-            self._floods.begin_again()
-        return True
+        shared, streams, window = self._shared, self._streams, self._receive_window
+        last = size - HEADER_SIZE
+        while at < last:
+            is_long, size_of_block, kind, stream_id = unpack_short_header(data, at)
+            at_block = at + HEADER_SIZE
+            at_data = at_block + size_of_block
+            if kind != WHOLE_BLOCK or is_long or at_data >= last:
+                break
+            is_long, count, kind, next_id = unpack_short_header(data, at_data)
+            if kind != LAST_DATA or is_long or next_id != stream_id:
+                break
+            at_content = at_data + HEADER_SIZE
+            behind = at_content + count
+            stream = streams.get(stream_id)
+            if (
+                stream is None
+                or behind > size
+                or (only and (stream_id != only or behind != size))
+                or stream.state is not HALF_CLOSED_LOCAL
+                or stream.head is not None
+                or not 0 < count <= LARGEST_WHOLE
+                or count > stream.receive_window
+                or count > window.left
+            ):
+                break
+            known = shared.decoder.known(bytes(data[at_block:at_data]))
+            if known is None or type(head := known[0].checked) is not ResponseHead:
+                break
+            if (
+                not head.may_have_content
+                or (head.content_length is not None and head.content_length != count)
+                or stream.method in APART
+            ):
+                break
+            if known[1]:
+                shared.decoder.repeat(known)
+            window.left -= count
+            stream.answer(head, bytes(data[at_content:behind]))
+            del streams[stream_id]
+            shared.touched[stream] = None
+            at = behind
+            if self._floods.cost > 0:
+                self._floods.begin_again()
+        return at
 
     def on_headers(self, stream_id: int, block: bytes, end: bool) -> None:
         """See `FrameHandler`."""
@@ -231,7 +214,7 @@ class Incoming:
         elif stream.interim_size > options.max_list:
             problem = f"informational responses of more than {options.max_list} bytes"
         else:
-            stream.informational.append(head)
+            stream.inform(head)
             return
         message = f"{problem} (RFC 9113 section 10.5)"
         self._shared.break_stream(stream, ErrorCode.ENHANCE_YOUR_CALM, message)

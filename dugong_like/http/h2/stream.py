@@ -67,6 +67,7 @@ OPEN: Final = State.OPEN  # looking up an attribute of an enumeration is slow
 HALF_CLOSED_LOCAL: Final = State.HALF_CLOSED_LOCAL
 CLOSED: Final = State.CLOSED
 REQUEST_ENDED: Final = Event.REQUEST_ENDED
+_NO_HEADS: Final[deque[ResponseHead]] = deque(maxlen=0)  # of all streams without 1xx
 RESPONSE_ENDED: Final = Event.RESPONSE_ENDED
 
 
@@ -81,12 +82,14 @@ class Stream:
         window: initial send window, bytes.
         receive_window: initial receive window, bytes.
         method: request method.
+        end: True if its HEADERS end the request.
 
     Attributes:
         id: its identifier, an odd number.
         state: see the table of this module.
         method: request method.
-        informational: 1xx heads that nobody has taken yet, in order; take them with ``popleft``.
+        informational: 1xx heads that nobody has taken yet, in order; take them with ``popleft``,
+            and add them with `inform`.
         head: head of the final response; None before it has come.
         trailers: trailer section of the response, as field lines, each with its CRLF; None
             before it has come, or without one.
@@ -119,29 +122,38 @@ class Stream:
     )
 
     def __init__(
-        self, stream_id: int, output: Output, window: int, receive_window: int, method: bytes
+        self,
+        stream_id: int,
+        output: Output,
+        window: int,
+        receive_window: int,
+        method: bytes,
+        end: bool = False,
     ) -> None:
         self.id = stream_id
-        self.state = OPEN
+        self.state = HALF_CLOSED_LOCAL if end else OPEN
+        self.request_ended = end
         self.method = method
-        self.informational: deque[ResponseHead] = deque()
+        # An empty deque takes 0.7 KiB, and most streams need neither of them.
+        self.informational = _NO_HEADS
+        self.pieces: deque[bytes] | tuple[bytes, ...] = ()
+        self.buffered = 0
         self.head: ResponseHead | None = None
         self.trailers: bytes | None = None
         self.ended = False
         self.error: DugongError | None = None
-        self.request_ended = False
-        self.pieces: deque[bytes] = deque()
-        self.buffered = 0
         self.window = window
-        self.receive_window = self.window_size = receive_window
+        self.receive_window = receive_window
+        self.window_size = receive_window
         self.unreported = 0
         self.missing: int | None = None
-        self.interim = self.interim_size = 0
+        self.interim = 0
+        self.interim_size = 0
         self.tunnel = False
-        self.begins_at = output.queued
-        self._offset = 0  # bytes of the first piece that were taken
-        self._output = output
         self._refused = False
+        self._offset = 0  # bytes of the first piece that were taken
+        self.begins_at = output.queued
+        self._output = output
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.state.name}>"
@@ -185,9 +197,30 @@ class Stream:
         """Note that the server says that it has not processed the request."""
         self._refused = True
 
+    def inform(self, head: ResponseHead) -> None:
+        """Keep a 1xx head that has come."""
+        if self.informational is _NO_HEADS:
+            self.informational = deque()
+        self.informational.append(head)
+
+    def answer(self, head: ResponseHead, content: bytes) -> None:
+        """Keep a whole response, which ends the stream: its request has ended, and no head came.
+
+        Args:
+            head: of the response.
+            content: not empty, and within the window.
+
+        """
+        self.state = CLOSED
+        self.head = head
+        self.ended = True
+        self.pieces = (content,)
+        self.buffered = count = len(content)
+        self.receive_window -= count
+
     def add(self, data: bytes) -> None:
         """Keep content that has come; it is not empty."""
-        pieces = self.pieces
+        pieces = self._changeable()
         size = len(data)
         if size < SMALL and pieces and len(pieces[-1]) < SMALL:
             pieces[-1] += data
@@ -195,11 +228,17 @@ class Stream:
             pieces.append(data)
         self.buffered += size
 
+    def _changeable(self) -> deque[bytes]:
+        pieces = self.pieces
+        if isinstance(pieces, tuple):
+            pieces = self.pieces = deque(pieces)
+        return pieces
+
     def take(self, most: int) -> bytes:
         """Return at least one and at most *most* bytes of content; ``b""`` if none is buffered."""
-        pieces = self.pieces
-        if not pieces:
+        if not self.pieces:
             return b""
+        pieces = self._changeable()
         piece = pieces[0]
         offset = self._offset
         if len(piece) - offset <= most:
@@ -214,7 +253,7 @@ class Stream:
 
     def take_into(self, buffer: memoryview) -> int:
         """Move content into *buffer*, of bytes; return how many, 0 if none is buffered."""
-        pieces = self.pieces
+        pieces = self._changeable()
         room = len(buffer)
         at = 0
         while pieces and at < room:
@@ -235,18 +274,16 @@ class Stream:
 
     def take_all(self) -> bytes:
         """Return all content that is buffered."""
-        pieces = self.pieces
-        if not pieces:
-            return b""
         if self._offset:
+            pieces = self._changeable()
             pieces[0] = pieces[0][self._offset :]
             self._offset = 0
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
+        whole = self.pieces
+        self.pieces = ()
         self.buffered = 0
-        return data
+        return whole[0] if len(whole) == 1 else b"".join(whole)
 
     def discard(self) -> None:
         """Drop all content that is buffered."""
-        self.pieces.clear()
+        self.pieces = ()
         self.buffered = self._offset = 0

@@ -49,21 +49,22 @@ class Recorder:
     """A handler that keeps what it gets; the parts of one DATA frame as one.
 
     Args:
-        takes_whole: True to take whole responses.
+        wholes: bytes of the responses that it takes as a whole, one after the other.
 
     """
 
-    def __init__(self, *, takes_whole=False):
+    def __init__(self, *wholes):
         self.calls = []
         self.content = {}
         self.pieces = []
-        self._takes_whole = takes_whole
+        self._wholes = [*wholes]
 
-    def on_whole(self, stream_id, block, content):
-        assert type(block) is type(content) is bytes
-        if self._takes_whole:
-            self.pieces.append((stream_id, block, content))
-        return self._takes_whole
+    def on_responses(self, data, at, size):
+        assert size == len(data)
+        while self._wholes and bytes(data[at : at + len(self._wholes[0])]) == self._wholes[0]:
+            at += len(self._wholes[0])
+            self.pieces.append(self._wholes.pop(0))
+        return at
 
     def on_data(self, stream_id, data, size, end):
         self.pieces.append((stream_id, len(data), end))
@@ -120,9 +121,9 @@ def test_every_frame_cut_at_every_byte():
         assert (recorder.calls, recorder.content) == (whole.calls, whole.content)
 
 
-def handed_over(*wire, takes_whole=False, **options):
+def handed_over(*wire, wholes=(), **options):
     """Return the pieces of content that come of *wire*, which arrives at once."""
-    recorder = Recorder(takes_whole=takes_whole)
+    recorder = Recorder(*wholes)
     reader = FrameReader(recorder, H2Options(**options))
     reader.feed(settings())
     reader.feed(memoryview(b"".join(wire)))
@@ -153,25 +154,21 @@ def test_frames_of_content_in_a_row_are_handed_over_together():
 
 
 def test_whole_responses_are_handed_over_as_such_if_they_are_taken():
-    small = headers(1) + data(1, b"hello", end=True)
-    known = block((":status", "200"))
-    assert handed_over(small, takes_whole=True) == [(1, known, b"hello")]
-    assert handed_over(small, small, takes_whole=True) == [(1, known, b"hello")] * 2
-    assert handed_over(small) == [(1, 5, True)]
-    for other in (
-        headers(1) + data(1, b"hello"),
-        headers(1) + data(1, b"hello", end=True, padding=2),
-        headers(1) + data(3, b"hello", end=True),
-        headers(1, end=True) + data(1, b"hello", end=True),
-        frame(HEADERS, END_HEADERS | PADDED, 1, b"\0" + known) + data(1, b"hello", end=True),
-        headers(1) + ping() + data(1, b"hello", end=True),
-        small[:-1],
-    ):
-        assert all(
-            len(piece) == 3 and piece[1] != known for piece in handed_over(other, takes_whole=True)
-        )
-    with pytest.raises(Violation, match="DATA of 16385 bytes"):
-        handed_over(headers(1), data(1, bytes(16385), end=True), takes_whole=True)
+    """The handler sees where one may begin, and the reader goes on behind those that it takes."""
+    one, other = (
+        headers(number) + data(number, b"hello", end=True, padding=padding)
+        for number, padding in ((1, 0), (3, 2))
+    )
+    content = [(1, 5, True), (3, 5, True)]
+    assert handed_over(one, other, wholes=[one, other]) == [one, other]
+    assert handed_over(one, other, wholes=[one]) == [one, content[1]]
+    assert handed_over(other, ping(), one, wholes=[one]) == [content[1], one]
+    assert handed_over(one, other, wholes=[other]) == [content[0], other]
+    assert handed_over(one, other) == content
+    cut = frame(HEADERS, 0, 1, BLOCK[:5]) + frame(CONTINUATION, END_HEADERS, 1, BLOCK[5:])
+    for begin in (headers(1, end=True), frame(HEADERS, END_HEADERS | PADDED, 1, b"\0" + BLOCK), cut):
+        whole = begin + data(1, b"hello", end=True)
+        assert handed_over(whole, wholes=[whole]) == content[:1]
 
 
 def test_content_is_handed_over_before_its_frame_is_complete():

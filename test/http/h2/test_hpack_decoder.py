@@ -186,7 +186,7 @@ def test_what_is_remembered_is_bounded():
     for number in range(100):
         decoder.decode(b"\x88\x00\x01a\x03%03d" % number)
     assert 0 < len(decoder._blocks) <= 32
-    sizes = [sum(len(a) + len(b) + 32 for a, b in fields) for fields in decoder._blocks.values()]
+    sizes = [sum(len(a) + len(b) + 32 for a, b in known[0]) for known in decoder._blocks.values()]
     assert sum(map(len, decoder._blocks)) + sum(sizes) <= 32 * 4096
     decoder.decode(bytes.fromhex("4001787fa01e") + b"x" * 3999)  # an entry of 4000 bytes
     for count in range(2, 17):
