@@ -28,7 +28,7 @@ Not here: what operations wait for (stream.py), and HTTP/2 itself (http/h2/).
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from threading import get_ident
@@ -182,7 +182,8 @@ class Pump:
     """
 
     __slots__ = (
-        *("_asleep", "_batch", "_child", "_followers", "_gatherer", "_gathering", "_lost"),
+        *("_asleep", "_batch", "_child", "_curious", "_followers", "_gatherer", "_gathering"),
+        "_lost",
         *("_gathers_until", "_marked", "_mixed", "_most_wakes", "_newest", "_of_stream"),
         *("_opener", "_owes_ack"),
         *(
@@ -209,8 +210,12 @@ class Pump:
         self._followers: dict[Waiter, None] = {}  # in the order in which they began to wait
         self._asleep: dict[Waiter, None] = {}  # those that wait for their flags and were not woken
         self._of_stream: dict[Stream, list[Waiter]] = {}
-        self._marked: dict[Waiter, None] = {}  # those whose bytes have to be sent
-        self._wanting: dict[Waiter, None] = {}  # those with `Waiter.wants`
+        # Those whose bytes have to be sent, in the order of their marks; and what was sent when
+        # their time limit was looked at. Many may wait here and in the next one, so the first ones
+        # have to be found whatever was before them: in a `dict` that takes time.
+        self._marked: OrderedDict[Waiter, int] = OrderedDict()
+        self._wanting: OrderedDict[Waiter, None] = OrderedDict()  # those who want `ROOM`
+        self._curious: dict[Waiter, None] = {}  # those who want `NEWS`
         self._reader: Waiter | None = None  # the one that leads
         self._writer: Waiter | None = None
         self._wakes: list[Wake] = []  # for the next followers
@@ -461,7 +466,7 @@ class Pump:
         """Return True if other operations of this thread are probably about to open streams."""
         return self._opener == get_ident() and self._newest is not None
 
-    def _advance(  # noqa: C901 - each step decides on the next one
+    def _advance(  # noqa: C901, PLR0912 - each step decides on the next one
         self,
         waiter: Waiter,
         attempt: Callable[[A], T | None],
@@ -500,6 +505,8 @@ class Pump:
             if more:
                 continue
             self._register(waiter)
+            if waiter.mark:
+                self._note_progress(waiter)
             try:
                 until = limit.deadline(moved=waiter.moved)
             except ConnectionTimedOut:
@@ -526,10 +533,8 @@ class Pump:
     def _register(self, waiter: Waiter) -> None:
         """Have *waiter* woken by what happens to its stream, or to what else it wants."""
         if waiter.wants:
-            self._wanting[waiter] = None
-        if waiter in self._followers:
-            return
-        self._followers[waiter] = None
+            (self._wanting if waiter.wants == ROOM else self._curious)[waiter] = None
+        self._followers[waiter] = None  # where it was, if it was there
 
     def follow(self, waiter: Waiter, stream: Stream) -> None:
         """Have *waiter* woken by events of *stream*, and of no other one; under the lock."""
@@ -551,6 +556,14 @@ class Pump:
             others.remove(waiter)
         if not others:
             del self._of_stream[stream]
+
+    def has_room_for_all(self, waiter: Waiter) -> bool:
+        """Return True if no other operation than *waiter* waits for room; under the lock."""
+        if self._wanting and not (len(self._wanting) == 1 and waiter in self._wanting):
+            return False
+        if not self.engine.streams:
+            self.look()
+        return self._shared.stream is not None
 
     def may_open(self, waiter: Waiter) -> bool:
         """Return True if *waiter* may open a stream now: there is room behind those before it.
@@ -707,6 +720,7 @@ class Pump:
         self._followers.pop(waiter, None)
         self._asleep.pop(waiter, None)
         self._marked.pop(waiter, None)
+        self._curious.pop(waiter, None)
         if self._wanting:
             self._wanting.pop(waiter, None)
             self.note_room()  # that it has not used, perhaps
@@ -797,12 +811,25 @@ class Pump:
                 shared.sending.release()
 
     def _note_sent(self, sent: int) -> None:
-        """Wake those whose bytes have been sent; for the others some have."""
-        for waiter in [*self._marked]:
+        """Wake those whose bytes have been sent."""
+        marked = self._marked
+        while marked:
+            waiter = next(iter(marked))
+            if waiter.mark > sent:
+                return
+            del marked[waiter]
             waiter.moved = True
-            if waiter.mark <= sent:
-                del self._marked[waiter]
-                self._wake(waiter)
+            self._wake(waiter)
+
+    def _note_progress(self, waiter: Waiter) -> None:
+        """Note whether anything was sent since the time limit of *waiter* was looked at.
+
+        Its own bytes may not be among that, but it waits for what is in front of them, too.
+        """
+        before, sent = self._marked.get(waiter), self.engine.output.sent
+        if before is not None and before != sent:
+            self._marked[waiter] = sent
+            waiter.moved = True
 
     def _sending_failed(self, exc: ConnectionClosed) -> None:
         """Receive what the server has said before it closed the connection; then all is lost."""
@@ -875,22 +902,31 @@ class Pump:
                 if waiter.touched is not None:
                     waiter.touched[stream] = None
                 self._wake(waiter)
+        for waiter in self._curious:
+            self._wake(waiter)
         if self._wanting:
             self._wake_wanting()
 
     def _wake_wanting(self) -> None:
-        """Wake those who want room, as many as there is, and those who want news."""
-        engine = self.engine
-        room = engine.room() if engine.can_open() else len(self._wanting)
-        for waiter in self._wanting:
-            if waiter.wants == NEWS:
-                self._wake(waiter)
-            elif waiter.leads:
-                waiter.moved = True  # and the room is for those who can be woken
-            elif room > 0:
-                room -= 1
-                waiter.moved = True
-                self._wake(waiter)
+        """Wake those who want room, in their order, as many as there is; all of them at the end.
+
+        It takes time for those that are woken only, as it is done whenever something is received.
+        """
+        engine, wanting = self.engine, self._wanting
+        leader = self._reader
+        if leader is not None and leader in wanting:
+            leader.moved = True  # and the room is for those who can be woken
+        room = engine.room() if engine.can_open() else len(wanting)
+        if not room:
+            return
+        for waiter in wanting:
+            if waiter.leads:
+                continue
+            waiter.moved = True
+            self._wake(waiter)
+            room -= 1
+            if not room:
+                return
 
     def wake_of(self, stream: Stream) -> None:
         """Wake those who wait for *stream*, as it was given up; under the lock."""
@@ -904,11 +940,17 @@ class Pump:
         Otherwise *waiter* is woken when it is.
         """
         output = self.engine.output
+        marked = self._marked
         if not waiter.mark:
             waiter.mark = output.queued
+            marked.pop(waiter, None)  # it goes behind all others
         if output.sent >= waiter.mark:
             return True
-        self._marked[waiter] = None
+        if waiter not in marked:
+            is_last = not marked or next(reversed(marked)).mark <= waiter.mark
+            marked[waiter] = output.sent
+            if not is_last:  # it waits for what was queued before
+                self._marked = OrderedDict(sorted(marked.items(), key=lambda item: item[0].mark))
         return False
 
     def note_room(self) -> None:
@@ -987,7 +1029,7 @@ class Pump:
         shared = self._shared
         shared.retire()
         shared.label(reason)
-        for waiter in (*self._wanting, *self._marked):
+        for waiter in (*self._wanting, *self._curious, *self._marked):
             self._wake(waiter)
         self.news.append(partial(shared.end, reason))
 
@@ -1020,6 +1062,7 @@ class Pump:
         self._asleep.clear()
         self._of_stream.clear()
         self._wanting.clear()
+        self._curious.clear()
         self._marked.clear()
         self.news.clear()
         self._reader = self._writer = self._gatherer = self._newest = None
