@@ -9,7 +9,7 @@ Not here: reading itself, also by an exchange, in any order (stream.py).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from ...errors import StateError
 from ...polling.contract import run
@@ -19,6 +19,7 @@ from .stream import H2Stream
 
 if TYPE_CHECKING:
     from ...errors import ConnectionTimedOut
+    from ...http.h2.stream import Stream
     from ...polling.contract import Co
     from ..exchange import Exchange, HTTPResponse
     from ..files import Sink
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .shared import H2State
 
 A = TypeVar("A")
+MOST_KEPT: Final = 64  # responses that are taken together
 T = TypeVar("T")
 
 
@@ -137,17 +139,39 @@ class Receiver:
             )
         exchange = self._next()
         stream = cast("H2Stream", exchange.reader)
-        if self._opening.is_under_way():
-            try:
-                yield from self._opening.co_ready()
-            except Retired:  # whoever sends the request goes to the next session, and on from here
-                yield from stream.co_settle()
+        if not stream.is_here:
+            if self._opening.is_under_way():
+                try:
+                    yield from self._opening.co_ready()
+                except Retired:  # whoever sends the request goes to the next session
+                    yield from stream.co_settle()
+            if stream.stream is not None and stream.stream.ended:
+                self._shared.pump.attempt(self._keep, None)
         response = stream.take_now(stream.take_head, None)
         if response is None:
             response = yield from stream.co_head()
         if exchange.answered:
             self.stream, self._left = stream, None
         return response
+
+    def _keep(self, _: None) -> bool:
+        """Take the responses that are complete, and next to be read; under the lock.
+
+        Many may have come together, and one section for all of them is enough.
+        """
+        size = 0
+        last: Stream | None = None
+        for exchange in self._pending[:MOST_KEPT]:
+            stream = cast("H2Stream", exchange.reader)
+            count = stream.keep_whole()
+            if count is None:
+                break
+            if count:
+                size += count
+                last = stream.stream
+        if last is not None:  # which has ended, so it is about the window of the connection
+            self._shared.pump.engine.consumed(last, size)
+        return True
 
     def _next(self) -> Exchange:
         """Return the first exchange whose response nobody has read, or reads by itself."""

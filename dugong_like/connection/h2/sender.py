@@ -233,6 +233,10 @@ class Together:
         """Queue as many as there is room for; an attempt. True if all are sent."""
         streams = self._streams
         while self._next < len(streams):
+            rest = streams[self._next :]
+            if count := rest[0].open_among(waiter, rest):
+                self._next += count
+                continue
             if not streams[self._next].queue_next(waiter):
                 return None
             self._next += 1

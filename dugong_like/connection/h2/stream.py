@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -141,6 +141,8 @@ class H2Stream:
         length: bytes of the whole body, as announced; None if that is unknown.
         moved: True if the request goes to another session.
         pending: the list of exchanges that this one leaves when it is complete, or None.
+        is_here: True if the whole response is here, and its body was taken from the stream (see
+            `keep_whole`): so reading it changes nothing that others use, and needs no lock.
 
     """
 
@@ -148,7 +150,7 @@ class H2Stream:
         *("_cancelled", "_ending", "_is_reset", "_kept", "_left", "_limits", "_pump"),
         *("_reader", "_reading"),
         *("_rest", "_shared", "_writing", "exchange", "head", "length", "owed", "pending"),
-        *("_is_settled", "_settled", "moved", "response", "stream"),
+        *("_is_settled", "_settled", "is_here", "moved", "response", "stream"),
     )
 
     def __init__(self, shared: H2State, exchange: Exchange, limits: ContinueLimit) -> None:
@@ -169,7 +171,7 @@ class H2Stream:
         self._reading = False  # by an operation
         self._writing: Waiter | None = None  # the operation that sends
         self._reader: Waiter | None = None  # the one that reads
-        self.moved = self._is_settled = False
+        self.moved = self._is_settled = self.is_here = False
         self._settled: Wake | None = None  # of a reader that waits for the other one
         self._cancelled = False
         self._is_reset = False  # or about to be, as it was cancelled
@@ -263,19 +265,30 @@ class H2Stream:
             if shared.stream is None or not engine.can_open():
                 raise Retired
             return False
-        assert self.head is not None
-        ends = self._ending and self._rest is None
-        stream = engine.open(self.head.section(), ends)
-        self.stream = stream
-        exchange = self.exchange
-        exchange.reader = self
-        if self._reader is not None:
-            pump.follow(self._reader, stream)
-        exchange.stream_id = stream.id
+        stream = self._open_now()
         pump.opened(waiter)
         if follows:
             pump.follow(waiter, stream)
         return True
+
+    def open_whole(self) -> bool:
+        """Open the stream, for which there is room, unless its request has a body."""
+        if self._rest is not None:
+            return False
+        self._open_now()
+        return True
+
+    def _open_now(self) -> Stream:
+        """Open the stream, for which there is room."""
+        assert self.head is not None
+        ends = self._ending and self._rest is None
+        self.stream = stream = self._pump.engine.open(self.head.section(), ends)
+        exchange = self.exchange
+        exchange.reader = self
+        exchange.stream_id = stream.id
+        if self._reader is not None:
+            self._pump.follow(self._reader, stream)
+        return stream
 
     def queue(self, waiter: Waiter) -> bool:
         """Open the stream, and queue all that is to be sent now; True if that is done."""
@@ -323,6 +336,25 @@ class H2Stream:
             return False
         waiter.wants = ROOM
         return True
+
+    def open_among(self, waiter: Waiter, streams: Sequence[H2Stream]) -> int:
+        """Open the first ones of *streams*, as far as there is room; return how many.
+
+        None, if another operation waits for room, too; and those with a body, and what is behind
+        them, are left to `queue_next`.
+        """
+        pump = self._pump
+        if not pump.has_room_for_all(waiter):
+            return 0
+        count = 0
+        for stream in streams[: pump.engine.room()]:
+            if not stream.open_whole():
+                break
+            count += 1
+        if count:
+            pump.opened(waiter)
+            waiter.wants = ROOM
+        return count
 
     def send(self, waiter: Waiter) -> bool | None:
         """Send all that is to be sent now; an attempt. True: that is done."""
@@ -614,18 +646,22 @@ class H2Stream:
         exchange, response, stream = self.exchange, self.response, self.stream
         assert response is not None
         assert stream is not None
-        exchange.complete = True
-        trailers = stream.trailers or b""
+        # In this order, as nothing may be lost by an interruption here; see `is_here`.
+        trailers = stream.trailers
         if trailers:
             response.set_trailers(trailers)
         self._leave_pending()
-        self._drop_rest(stream)
+        exchange.complete = True
+        if stream.state is not CLOSED:
+            self._drop_rest(stream)
         if (observer := self.observer()) is not None:
+            trailers = trailers or b""
             self._pump.news.append(partial(observer.received_body, exchange, response, trailers))
 
     def _leave_pending(self) -> None:
-        if self.pending is not None and self.exchange in self.pending:
-            self.pending.remove(self.exchange)
+        pending = self.pending
+        if pending is not None and self.exchange in pending:
+            pending.remove(self.exchange)
 
     def fail(self) -> None:
         """Note that the response cannot be had any more."""
@@ -686,6 +722,10 @@ class H2Stream:
         if self._kept and size:
             piece = b"".join(self._kept)
             self._kept[:] = [piece[size:]] if len(piece) > size else []
+            stream = self.stream
+            assert stream is not None
+            if not (self._kept or self.exchange.complete or stream.buffered) and stream.ended:
+                self._end()
             return piece[:size]
         count = self._ready(size) if size else 0
         if count is None:
@@ -736,8 +776,9 @@ class H2Stream:
             count = self._ready(stream.buffered)
             if count is None:
                 return None
-            self._move(count, kept)
-        body = kept[0] if len(kept) == 1 else b"".join(kept)
+            if count:
+                self._move(count, kept)
+        body = b"".join(kept)
         kept.clear()
         return body
 
@@ -760,6 +801,38 @@ class H2Stream:
         assert stream is not None
         if count := self._ready(stream.buffered):
             self._move(count, self._kept)
+
+    def keep_whole(self) -> int | None:
+        """Take the body, if the whole response is here and as most are; under the lock.
+
+        The bytes are still to be counted as consumed.
+
+        Returns:
+            How many there are; 0 also if that was done before. None if it is not so.
+
+        """
+        stream, exchange = self.stream, self.exchange
+        if self.is_here:
+            return 0
+        if (
+            stream is None
+            or stream.state is not CLOSED
+            or not stream.ended
+            or stream.error is not None
+            or stream.informational
+            or self.response is not None
+            or self._left is not None
+            or self._reading
+            or self._cancelled
+            or exchange.abandoned
+            or self._shared.observer is not None
+        ):
+            return None
+        count = stream.buffered
+        if count:
+            self._kept.append(stream.take_all())
+        self.is_here = True
+        return count
 
     def drop(self, _: object = None) -> bool | None:
         """See `Operations.co_discard`; an attempt."""
@@ -938,6 +1011,8 @@ class H2Stream:
         if stream.head is None or not (stream.ended or stream.buffered):
             return None
         try:
+            if self.is_here:
+                return attempt(argument)
             return self._pump.attempt(attempt, argument)
         except BaseException as exc:
             self.complete_error(exc)

@@ -27,7 +27,7 @@ from dugong_like.connection.h2 import batch as batches
 from dugong_like.connection.h2 import lock, pump, stream
 from dugong_like.http.h2.stream import Stream
 
-MOST_CODES = 1400  # bytecodes of each exchange of a large batch
+MOST_CODES = 1300  # bytecodes of each exchange of a large batch
 EARLY = [[(":status", "103"), ("link", "</x>")]]
 
 
