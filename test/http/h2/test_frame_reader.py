@@ -166,7 +166,8 @@ def test_whole_responses_are_handed_over_as_such_if_they_are_taken():
     assert handed_over(one, other, wholes=[other]) == [content[0], other]
     assert handed_over(one, other) == content
     cut = frame(HEADERS, 0, 1, BLOCK[:5]) + frame(CONTINUATION, END_HEADERS, 1, BLOCK[5:])
-    for begin in (headers(1, end=True), frame(HEADERS, END_HEADERS | PADDED, 1, b"\0" + BLOCK), cut):
+    padded = frame(HEADERS, END_HEADERS | PADDED, 1, b"\0" + BLOCK)
+    for begin in (headers(1, end=True), padded, cut):
         whole = begin + data(1, b"hello", end=True)
         assert handed_over(whole, wholes=[whole]) == content[:1]
 
