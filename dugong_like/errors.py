@@ -292,7 +292,7 @@ class SSEError(ResponseError):
     """A response that is no stream of server-sent events, or an event that is too large.
 
     The message has status, Content-Type and the beginning of the body, which `response` has, too:
-    64 KiB of it at most.
+    64 KiB of it at most. `retryable` is True for 429, 502, 503 and 504.
     """
 
 
@@ -450,7 +450,13 @@ class DecodingError(ProtocolError):
 
     The body is truncated, has a wrong checksum, or goes on behind its end; or there are too many
     codings. It was received as the framing of HTTP says, so the connection is unchanged.
+
+    Attributes:
+        truncated: True if the body ends before the coding does.
+
     """
+
+    truncated = False
 
 
 class InvalidFrame(ProtocolError):

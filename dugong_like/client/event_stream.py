@@ -14,9 +14,19 @@ from collections import deque
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Final
 
-from ..errors import ConnectionTimedOut, DugongError, InvalidOption, SSEError, TransportError
+from ..errors import (
+    ConnectionTimedOut,
+    DecodingError,
+    DugongError,
+    InvalidOption,
+    InvalidRequest,
+    SSEError,
+    StreamReset,
+    TransportError,
+)
 from ..http.arguments import as_string
 from ..http.content_type import parse_content_type
+from ..http.header_validation import as_lines
 from ..http.redaction import mask_target, quoted
 from ..http.sse import MAX_EVENT_SIZE, EventStreamParser, ServerSentEvent
 from ..polling.contract import Co, PollNeeded, within
@@ -24,7 +34,7 @@ from ..polling.numbers import check_flag, check_int, check_seconds
 from ..polling.pauses import growing_pause
 from ..polling.timeouts import NO_LIMITS, Timeouts
 from ..polling.wake import co_sleep
-from .layers.retry import OWN_LIMITS
+from .layers.retry import OWN_LIMITS, STATUSES
 from .reading import BytePieces
 
 if TYPE_CHECKING:
@@ -101,6 +111,10 @@ class EventStream:
         self._has_events = False  # the present connection
         given = request.headers.get(LAST_EVENT_ID, "").encode("latin-1").decode("utf-8", "replace")
         self.last_event_id = as_string(last_event_id, "last_event_id") or given
+        if not _is_sendable(self.last_event_id):
+            raise InvalidOption(
+                f"last_event_id is no field value: {quoted(last_event_id[:MAX_SHOWN])}"
+            )
         self.events: deque[ServerSentEvent] = deque()
 
     def co_live(self) -> Generator[PollNeeded | None, None, None]:
@@ -157,17 +171,33 @@ class EventStream:
                 raise _labelled(parser.failure, response)
 
     def _name_last_event(self, request: ClientRequest) -> None:
-        """Set the field that says where to go on (section 9.2.4), in UTF-8."""
+        """Set the field that says where to go on (section 9.2.4), in UTF-8.
+
+        Raises:
+            SSEError: the server has named an ID that is no value of a field.
+
+        """
         if self.last_event_id:
+            if not _is_sendable(self.last_event_id):
+                assert self.response is not None  # which has named it
+                shown = quoted(self.last_event_id[:MAX_SHOWN])
+                what = f"no reconnection, as the ID of the last event is no field value: {shown}"
+                raise _labelled(SSEError(what), self.response)
             request.headers.set(LAST_EVENT_ID, self.last_event_id.encode().decode("latin-1"))
         elif LAST_EVENT_ID in request.headers:
             request.headers.remove(LAST_EVENT_ID)
 
     def _may_reconnect(self, exc: DugongError) -> bool:
-        """Return True if *exc* is a failure of a connection, and not of the first one."""
-        if self.response is None or not self._reconnects or not isinstance(exc, TransportError):
+        """Return True if *exc* is a failure of a connection, and not of the first one.
+
+        That is also a stream of HTTP/2 that the server has reset, whatever its reason is, and a
+        compressed stream of events that is cut off.
+        """
+        if self.response is None or not self._reconnects:
             return False
-        return exc.retryable and not (
+        if isinstance(exc, StreamReset) or (isinstance(exc, DecodingError) and exc.truncated):
+            return True
+        return (isinstance(exc, TransportError) and exc.retryable) and not (
             isinstance(exc, ConnectionTimedOut) and exc.phase in OWN_LIMITS
         )
 
@@ -178,6 +208,15 @@ class EventStream:
         if not self._failures:
             return least
         return max(least, growing_pause(least, self._failures, self._max_wait))
+
+
+def _is_sendable(event_id: str) -> bool:
+    """Return True if *event_id* can be the value of a field (RFC 9110 section 5.5), in UTF-8."""
+    try:
+        as_lines({LAST_EVENT_ID: event_id.encode().decode("latin-1")})
+    except (InvalidRequest, UnicodeEncodeError):
+        return False
+    return True
 
 
 def _with_stall(timeouts: Timeouts, stall: float | None) -> Timeouts:
@@ -207,11 +246,13 @@ def _co_refusal(response: Response) -> Co[SSEError]:
     what = f"of type {quoted(kind[:MAX_SHOWN])}" if kind else "without a Content-Type"
     phrase = quoted(response.reason_phrase[:MAX_SHOWN])[1:-1]
     shown = quoted(response.text[:MAX_SHOWN])
-    return SSEError(
+    error = SSEError(
         f"no stream of events: the server answered {response.status_code} {phrase} {what}, which "
         f"begins with {shown}",
         response=response,
     )
+    error.retryable = response.status_code in STATUSES
+    return error
 
 
 def _co_beginning(response: Response, parts: list[bytes]) -> Co[None]:

@@ -101,7 +101,9 @@ class Decompressor:
         return DecodingError(f"the {self.name} body is invalid: {exc}", request_sent="yes")
 
     def _truncated(self) -> DecodingError:
-        return DecodingError(f"the {self.name} body is truncated", request_sent="yes")
+        error = DecodingError(f"the {self.name} body is truncated", request_sent="yes")
+        error.truncated = True
+        return error
 
     def _goes_on(self) -> DecodingError:
         return DecodingError(f"bytes follow the end of the {self.name} body", request_sent="yes")

@@ -21,6 +21,7 @@ from dugong_like import (
     SSEError,
     StateError,
     StatusError,
+    StreamReset,
     Timeouts,
 )
 from dugong_like.client import event_stream
@@ -211,7 +212,17 @@ def test_pauses_after_empty_streams_grow(played):
     assert one.pauses[-1] >= 0.8
 
 
+def truncated():
+    error = DecodingError("x")
+    error.truncated = True
+    return error
+
+
 LOST = {
+    "reset, without a reason": StreamReset("x", code=0),
+    "reset, as the client violates the protocol": StreamReset("x", code=1),
+    "reset, as the client is too fast": StreamReset("x", code=11),
+    "cut off in the coding": truncated(),
     "end in the middle": ConnectionClosed("x", request_sent="yes"),
     "nothing for a while": ConnectionTimedOut("x", phase="read"),
     "no answer": ConnectionTimedOut("x", phase="head"),
@@ -227,6 +238,21 @@ FINAL = {
     "client closed": StateError("x"),
     "status, by the client": StatusError("x"),
 }
+
+
+@pytest.mark.parametrize("end", [None, ConnectionClosed("x", request_sent="yes")])
+def test_id_that_no_field_can_have_is_an_error_of_the_stream(played, end):
+    pieces = [b"id: a\x01\ndata: a\n\n", *([end] if end else [])]
+    one = played(answer(*pieces))
+    error = one.fails(SSEError, r"ID of the last event .*: 'a\\x01'")
+    assert one.events == ["a"]
+    assert error.response is not None
+
+
+@pytest.mark.parametrize(("status", "retryable"), [(503, True), (429, True), (404, False)])
+def test_refusals_that_time_may_end_are_retryable(played, status, retryable):
+    one = played(answer(b"later", status=status))
+    assert one.fails(SSEError).retryable is retryable
 
 
 @pytest.mark.parametrize("name", LOST)
@@ -333,7 +359,7 @@ def test_other_responses_are_errors_that_show_them(played, status, kind, body, w
         assert len(str(error)) < 350
         assert error.response is response
         assert error.request is one.stream.request
-        assert (error.request_sent, error.retryable) == ("yes", False)
+        assert (error.request_sent, error.retryable) == ("yes", status == 503)
         assert response.content == body
         assert one.events == ["a"] * len(before)
 
@@ -410,6 +436,7 @@ def test_time_limits_of_the_request_and_of_the_stream(played, stall):
         ("max_wait", -0.1, InvalidOption),
         ("last_event_id", 7, TypeError),
         ("last_event_id", None, TypeError),
+        *(("last_event_id", bad, InvalidOption) for bad in ("a\0", "a\nb", "\x7f", "\ud800")),
         ("max_event_size", 0, InvalidOption),
         ("max_event_size", 1.5, TypeError),
         ("stall", -1, InvalidOption),
