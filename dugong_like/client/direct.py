@@ -28,7 +28,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from ..errors import DugongError, InvalidRequest
+from ..errors import ConnectionTimedOut, DugongError, InvalidRequest
 from ..http.redaction import mask_target
 from .dispatch import arriving_response, ends_unused, may_repeat, needs_http_1
 from .pool import MISDIRECTED, Lease
@@ -184,6 +184,8 @@ class DirectDispatch:
             else:
                 self._pool.discard(member)
         else:
+            if isinstance(exc, ConnectionTimedOut):
+                member.doubt()
             repeats = needs_http_1(request, exc) or may_repeat(request, exc)
             request.attempts -= repeats and isinstance(exc, InvalidRequest)  # nothing was sent
             member.release()
@@ -207,6 +209,7 @@ class DirectDispatch:
         if isinstance(member, Member):
             self._pool.discard(member)
         else:
+            member.doubt()
             member.discard()
 
     def end(self, member: Member | StreamLease, request: ClientRequest, reply: Reply) -> Response:

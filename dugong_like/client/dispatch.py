@@ -24,6 +24,7 @@ from ..errors import (
     AnsweredEarly,
     ClientCertificateRefused,
     ConnectionClosed,
+    ConnectionTimedOut,
     ContinueTimedOut,
     DugongError,
     GoneAway,
@@ -71,6 +72,10 @@ class Lease(Protocol):
 
     def release(self, keep_alive: str | None = None) -> None:
         """Give it back, after a response with this field Keep-Alive."""
+        ...
+
+    def doubt(self) -> None:
+        """Note that there was no answer in time: the connection may be dead."""
         ...
 
     def discard(self) -> None:
@@ -194,7 +199,8 @@ def co_with_lease(
                     exc.add_note(NOT_AGAIN)
                 exc.request = request
                 raise
-        except BaseException:
+        except BaseException:  # cancelled, by a time limit perhaps
+            lease.doubt()
             lease.discard()
             raise
 
@@ -259,8 +265,10 @@ def _end(lease: Lease, exc: DugongError) -> None:
     """Give the connection back after *exc*, unless the exchange has begun."""
     if ends_unused(exc):
         lease.release()  # the pool sees if the connection is usable
-    else:
-        lease.discard()
+        return
+    if isinstance(exc, ConnectionTimedOut):
+        lease.doubt()
+    lease.discard()
 
 
 def ends_unused(exc: DugongError) -> bool:
@@ -449,7 +457,11 @@ class ArrivingBody:
         lease = self._lease
         if lease is None:
             return b""
-        data = yield from lease.connection.co_read(size)
+        try:
+            data = yield from lease.connection.co_read(size)
+        except ConnectionTimedOut:
+            lease.doubt()
+            raise
         if not data:
             self._lease = None
             lease.release(self._message.field("keep-alive"))
@@ -460,7 +472,11 @@ class ArrivingBody:
         lease = self._lease
         if lease is None:
             return 0
-        count = yield from lease.connection.co_readinto(memory)
+        try:
+            count = yield from lease.connection.co_readinto(memory)
+        except ConnectionTimedOut:
+            lease.doubt()
+            raise
         if not count:
             self._lease = None
             lease.release(self._message.field("keep-alive"))
@@ -471,7 +487,11 @@ class ArrivingBody:
         lease = self._lease
         if lease is None:
             return 0
-        count = yield from lease.connection.co_recv_to_file(file)
+        try:
+            count = yield from lease.connection.co_recv_to_file(file)
+        except ConnectionTimedOut:
+            lease.doubt()
+            raise
         self._lease = None
         lease.release(self._message.field("keep-alive"))
         return count

@@ -121,6 +121,9 @@ class HeldLease:
         if lease is not None:
             self._held.put(lease, keep_alive)
 
+    def doubt(self) -> None:
+        """Do nothing: a connection without an answer is closed."""
+
     def discard(self) -> None:
         """Close the connection."""
         lease, self._lease = self._lease, None

@@ -177,6 +177,9 @@ class Lease:
         finally:
             self._pool.put_back(self._held, used=requests)
 
+    def doubt(self) -> None:
+        """Do nothing: a connection without an answer is closed."""
+
     def discard(self) -> None:
         """Close the connection, in whatever state it is, and give its place back."""
         self._pool.put_back(self._held, "discarded")
@@ -713,13 +716,21 @@ class Pool:
 
     # ---- giving back
 
-    def put_back(self, held: list[Member], why: str | None = None, *, used: int = 1) -> None:
+    def put_back(
+        self,
+        held: list[Member],
+        why: str | None = None,
+        *,
+        used: int = 1,
+        is_doubted: bool = False,
+    ) -> None:
         """Do what `give_back` does with what is in *held*, if there is anything.
 
         Args:
             held: a list of one or none.
             why: why it is to be closed in any case.
             used: requests that were sent; with 0 it may be a mere place.
+            is_doubted: True if an HTTP/2 connection is to be asked by PING before its next use.
 
         """
         try:
@@ -730,8 +741,12 @@ class Pool:
             conn = member.connection
             if conn is not None and conn.timeout is not member.timeout:
                 member.has_other_limits = True  # its user has set some
-            if self.ping_idle_after < inf:
+            if is_doubted:
+                member.rested = -inf
+            elif self.ping_idle_after < inf:
                 member.rested = monotonic()
+            elif member.rested < 0:
+                member.rested = 0.0
             self.give_back(member, used=used)
         else:
             self.discard(member, why)

@@ -11,6 +11,8 @@ that wait open connections by themselves, so that they do not fail one after the
 
 A connection that has been without a new request for long may be dead without anybody knowing. It is
 asked by PING first, by the one whose turn it is to open one, and the others wait for the outcome.
+So is one on which an exchange got no answer in time, or was cancelled before, if nothing else has
+arrived there since.
 
 **Threads, loops, finalizers and signals.** State is changed under a lock that is held for
 microseconds. A lease that is lost is given back by a finalizer, which may run in the middle of a
@@ -37,7 +39,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from weakref import ref
 
-from ..connection.connection_view import ConnectionView, room_of, watch_room
+from ..connection.connection_view import (
+    ConnectionView,
+    bytes_received,
+    room_of,
+    watch_room,
+)
 from ..errors import DugongError, PoolTimedOut, StateError
 from ..polling.contract import within
 from ..polling.timeouts import Given
@@ -53,6 +60,7 @@ if TYPE_CHECKING:
     from .request import ClientRequest
 
 PING_TIME: Final = 5.0  # seconds for the answer to a PING: if a packet is lost it is sent again
+DOUBTED: Final = -1.0  # `Share.rests_at` of one that may be dead
 MOST_VIEWS: Final = 16  # of a connection; making one takes some microseconds
 MOST_KNOWN: Final = 1000  # origins that are remembered although nothing is in use there
 
@@ -79,6 +87,10 @@ class WholeLease(Protocol):
 
     def has_rested(self) -> bool:
         """Return True if it was idle for longer than `Limits.ping_after`."""
+        ...
+
+    def doubt(self) -> None:
+        """Note that there was no answer in time."""
         ...
 
     def discard(self) -> None:
@@ -114,7 +126,14 @@ class Lending(Protocol):
         """Take an idle connection, without calling anything of the user's."""
         ...
 
-    def put_back(self, held: list[Member], why: str | None = None, *, used: int = 1) -> None:
+    def put_back(
+        self,
+        held: list[Member],
+        why: str | None = None,
+        *,
+        used: int = 1,
+        is_doubted: bool = False,
+    ) -> None:
         """Give back what is in *held*, if there is anything, after so many requests."""
         ...
 
@@ -145,7 +164,8 @@ class Share:
         uses: the leases of its users, by weak references.
         served: how many there have been since it was taken.
         rests_at: time at which it has been without a new user for so long that it is to be asked
-            by PING, in seconds of `time.monotonic`.
+            by PING, in seconds of `time.monotonic`; or `DOUBTED`.
+        heard: bytes that had arrived when it was doubted.
         has_ended: True if the connection is given back, or about to be.
         is_avoided: True if it takes no further user, and is closed after the last one.
         has_batches: True if one of its users has had more than one stream.
@@ -153,8 +173,8 @@ class Share:
     """
 
     __slots__ = (
-        *("connection", "has_batches", "has_ended", "held", "is_avoided", "renewals", "rests_at"),
-        *("reused", "served", "uses", "views"),
+        *("connection", "has_batches", "has_ended", "heard", "held", "is_avoided", "renewals"),
+        *("rests_at", "reused", "served", "uses", "views"),
     )
 
     def __init__(self, connection: HTTPConnection) -> None:
@@ -166,6 +186,7 @@ class Share:
         self.served = 0
         self.reused = False
         self.rests_at = inf
+        self.heard = 0
         self.has_ended = self.is_avoided = self.has_batches = False
 
     def is_usable(self) -> bool:
@@ -187,6 +208,21 @@ class Share:
         if self.has_batches and not waits and not self.connection.beside(room_of):
             return False
         return len(self.uses) < self.connection.concurrency
+
+    def doubt(self) -> None:
+        """Have it asked by PING before its next use, unless something arrives until then."""
+        self.heard = self.connection.beside(bytes_received)
+        self.rests_at = DOUBTED
+
+    def is_due(self, now: float) -> bool:
+        """Return True if it is to be asked by PING before its next use."""
+        if self.rests_at > now:
+            return False
+        return self.rests_at != DOUBTED or self.is_silent()
+
+    def is_silent(self) -> bool:
+        """Return True if nothing has arrived since it was doubted."""
+        return self.connection.beside(bytes_received) == self.heard
 
     def view(self) -> ConnectionView:
         """Return the calls of the connection for one further user."""
@@ -300,6 +336,10 @@ class StreamLease:
     def release(self, keep_alive: str | None = None) -> None:  # noqa: ARG002 - not in HTTP/2
         """Give the stream back, after a complete exchange; otherwise it is reset."""
         self._end(keeps_view=self.connection.is_quiet())
+
+    def doubt(self) -> None:
+        """Note that there was no answer in time: the connection may be dead."""
+        self._sharing.doubt(self._from)
 
     def discard(self) -> None:
         """Give the stream back, in whatever state it is. Others go on using the connection."""
@@ -556,7 +596,9 @@ class Sharing:
         """
         now = monotonic()
         for share in at.shares.copy():
-            if not share.has_room(waits=waits) or share.rests_at <= now or not share.is_usable():
+            if not share.has_room(waits=waits) or not share.is_usable():
+                continue
+            if share.rests_at <= now and share.is_due(now):
                 continue
             lease = None
             try:
@@ -688,7 +730,7 @@ class Sharing:
         One that does not answer takes no further user. Its present ones have their time limits.
         """
         for share in at.shares.copy():
-            if share.has_room() and share.rests_at <= monotonic() and share.is_usable():
+            if share.has_room() and share.is_usable() and share.is_due(monotonic()):
                 if (yield from _co_answers(share.connection)):
                     share.rests_at = inf  # until its next use, which is the caller's
                 else:
@@ -704,6 +746,11 @@ class Sharing:
         return stream
 
     # ---- giving back
+
+    def doubt(self, share: Share) -> None:
+        """Have *share* asked by PING, for `StreamLease`, unless connections are never asked."""
+        if self._pool.ping_after < inf:
+            share.doubt()
 
     def end(self, at: SharedOrigin, share: Share, lease: ref[StreamLease] | None = None) -> None:
         """Note that a user of *share* has ended, for `StreamLease`; a second time has no effect."""
@@ -721,7 +768,8 @@ class Sharing:
                 else:
                     for member in held.copy():
                         member.lent = share
-                    self._pool.put_back(held, used=share.served)
+                    is_doubted = share.rests_at == DOUBTED and share.is_silent()
+                    self._pool.put_back(held, used=share.served, is_doubted=is_doubted)
             finally:
                 with self._changing:
                     if share.held is held and share in at.shares:  # not lent again meanwhile

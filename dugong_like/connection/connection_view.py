@@ -57,6 +57,14 @@ def room_of(
     return session.room() if isinstance(session, Session) else 0
 
 
+def bytes_received(
+    config: ConnectionConfig,  # noqa: ARG001 - see `Operations.beside`
+    session: AnySession,
+) -> int:
+    """Return how many bytes have arrived on an HTTP/2 connection. For `Operations.beside`."""
+    return session.shared.pump.received if isinstance(session, Session) else 0
+
+
 class ConnectionView(HTTPConnection):
     """The calls of an open HTTP/2 connection, for one of its users.
 

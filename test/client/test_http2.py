@@ -9,8 +9,9 @@ import time
 
 import h2.events
 import pytest
+from kit import h2_frames
 from kit.h2_frames import goaway
-from kit.h2_server import Answer
+from kit.h2_server import Answer, RawConnection
 from kit.h2_site import Site, h2_site, site
 from kit.steps import Steps
 from kit.support import ScriptedServer, pattern, read_head
@@ -594,6 +595,97 @@ def test_request_is_not_sent_by_a_connection_that_swallows_everything(
 
 
 # ---- connections that nobody else uses
+
+
+def swallowing(partly=False):
+    """Return a script: the first connection answers one request, and then nothing at all.
+
+    With *partly* the next request gets the head of its response, and a part of the body.
+    """
+    connections = []
+
+    def script(sock):
+        raw = RawConnection(sock)
+        is_first = not connections
+        connections.append(raw)
+        for _ in range(1 if is_first else 100):
+            stream = raw.read_until(h2_frames.HEADERS).stream
+            raw.send(h2_frames.headers(stream) + h2_frames.data(stream, b"hello", end=True))
+        if partly:
+            stream = raw.read_until(h2_frames.HEADERS).stream
+            raw.send(h2_frames.headers(stream) + h2_frames.data(stream, b"hel"))
+        raw.read_to_end()
+
+    return script
+
+
+def without_a_head(client):
+    with pytest.raises(ConnectionTimedOut):
+        client.get("/", timeout=Timeouts(head=0.05))
+
+
+def without_an_end(client):
+    with pytest.raises(ConnectionTimedOut):
+        client.get("/", stream=True, timeout=Timeouts(read=0.05)).read()
+
+
+def given_up(client):
+    going = client.co_get("/")
+    next(going)
+    going.close()
+
+
+@pytest.mark.parametrize("lose", [without_a_head, without_an_end, given_up])
+def test_connection_on_which_an_answer_did_not_come_is_asked(monkeypatch, lose):
+    """It may be dead, and swallow all requests that follow, each until its time limit."""
+    monkeypatch.setattr(sharing, "PING_TIME", 0.05)
+    with ScriptedServer(swallowing(partly=lose is without_an_end)) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        with Client(base_url=url, versions=("h2",), timeout=60) as client:
+            assert client.get("/").content == b"hello"
+            lose(client)
+            for _ in range(2):
+                assert client.get("/").content == b"hello"
+            assert client.stats()[url].ended == {"discarded": 1}
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_connection_on_which_a_task_was_cancelled_is_asked(monkeypatch, loop):
+    monkeypatch.setattr(sharing, "PING_TIME", 0.05)
+
+    async def main():
+        async with AsyncClient(base_url=url, versions=("h2",), timeout=60) as client:
+            assert (await client.get("/")).content == b"hello"
+            if loop == "asyncio":
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await client.get("/")
+            else:
+                with pytest.raises(trio.TooSlowError), trio.fail_after(0.05):
+                    await client.get("/")
+            assert (await client.get("/")).content == b"hello"
+
+    trio = pytest.importorskip("trio")
+    with ScriptedServer(swallowing()) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        if loop == "asyncio":
+            asyncio.run(main())
+        else:
+            trio.run(main)
+    assert server.connections == 2
+
+
+def test_connection_on_which_a_request_was_slow_goes_on():
+    """The server answers PING, and nothing is closed."""
+    with h2_site() as server:
+        url = f"http://127.0.0.1:{server.port}"
+        with Client(base_url=url, versions=("h2",), timeout=60) as client:
+            assert client.get("/").content == b"hello"
+            given_up(client)
+            for _ in range(2):
+                assert client.get("/").content == b"hello"
+    assert len(server.peers) == 1
 
 
 def test_ranges_of_a_download_have_connections_of_their_own(tls, client_of, tmp_path):

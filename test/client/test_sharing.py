@@ -20,7 +20,7 @@ from dugong_like import (
 from dugong_like.client import pool as pool_
 from dugong_like.client import sharing as sharing_
 from dugong_like.client.sharing import Sharing, StreamLease
-from dugong_like.connection.connection_view import ConnectionView
+from dugong_like.connection.connection_view import ConnectionView, bytes_received
 from dugong_like.polling.wake import Wake
 
 
@@ -87,9 +87,9 @@ class Connector(FakeConnector):
             if not server.answers:
                 raise ConnectionTimedOut("no answer to PING")
 
-        conn.pings = 0
+        conn.pings = conn.received = 0
         conn.co_ping = co_ping
-        conn.beside = lambda _: View(conn)
+        conn.beside = lambda made: conn.received if made is bytes_received else View(conn)
         conn.co_connect = co_connect
         conn.is_open = lambda: conn.open and not conn.closings
         conn.is_reusable = lambda: not conn.closings and (conn.open or not connected)
@@ -684,3 +684,59 @@ def test_request_that_goes_directly_leaves_asking_to_others(later):
     sharing.take_stream(pool._origin_pool(origin()), origin()).release()
     later(100)
     assert sharing.take_stream(pool._origin_pool(origin()), origin()) is None
+
+
+# ---- connections on which there was no answer
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+@pytest.mark.parametrize(
+    ("arrived", "answers", "count", "next_one"),
+    [(0, True, 1, 0), (0, False, 1, 1), (1, True, 0, 0)],
+    ids=["alive", "dead", "something has arrived"],
+)
+def test_connection_without_an_answer_is_asked(is_shared, arrived, answers, count, next_one):
+    """Before its next use, unless something has arrived since; whether others use it or not."""
+    sharing, pool, connector, server = sharing_of(concurrency=9)
+    other = took(sharing.co_acquire(origin())) if is_shared else None
+    lease = took(sharing.co_acquire(origin()))
+    lease.doubt()
+    lease.discard()
+    server.answers = answers
+    connector.made[0].received += arrived
+    for _ in range(2):  # and the one after that is not asked again
+        lease = took(sharing.co_acquire(origin()))
+        assert used(connector, [lease]) == [next_one]
+        lease.release()
+    if is_shared or not arrived:
+        assert connector.made[0].pings == count
+    else:  # it was silent when it became idle, and is asked in any case
+        assert connector.made[0].pings == 1
+    if other is not None:
+        other.release()
+    assert connector.made[0].closings == (not answers)
+    assert places(pool) == (1, 0)
+
+
+def test_stream_of_an_idle_connection_that_is_to_be_asked_is_not_taken_at_once():
+    _, pool, _, _ = sharing_of()
+    sharing = pool._shared()
+    lease = took(sharing.co_acquire(origin()))
+    lease.doubt()
+    lease.discard()
+    assert sharing.take_stream(pool._origin_pool(origin()), origin()) is None
+    took(sharing.co_acquire(origin())).release()
+    sharing.take_stream(pool._origin_pool(origin()), origin()).release()
+
+
+@pytest.mark.parametrize("after", [None, 1e9])
+def test_connections_that_are_never_asked_are_not_doubted(after):
+    sharing, _, connector, _ = sharing_of(ping_after=after)
+    for _ in range(3):
+        lease = took(sharing.co_acquire(origin()))
+        lease.doubt()
+        lease.discard()
+    assert pings(connector) == [0 if after is None else 2]
+    took(sharing.co_acquire(origin())).release()
+    took(sharing.co_acquire(origin())).release()
+    assert pings(connector) == [0 if after is None else 3]

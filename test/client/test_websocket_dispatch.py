@@ -355,6 +355,8 @@ def test_opening_that_is_given_up_at_any_wait(site):
     server, client = site()
     opened = False
     for waits in range(200):
+        # Nothing came after the one before, so that the connection is asked if it is alive.
+        assert client.get("/").content == b"hello"
         opening = client.co_websocket("/chat")
         try:
             for _ in range(waits):
