@@ -15,14 +15,19 @@ APPEND     PATCH with Upload-Offset and the rest of     done, if the answer has 
 ..         2xx without it                               APPEND the next bytes
 ..         409 with another Upload-Offset               APPEND from there
 ..         5xx, or the connection was lost              after a pause FIND OUT
+..         404 or 410: the upload is gone               CREATE, if the request is idempotent
 ..         anything else                                failed
 FIND OUT   HEAD, answered with Upload-Offset            APPEND from there
 ..         with Upload-Complete: ?1                     done, though the answer to it was lost
+..         with 404 or 410                              as of APPEND
 =========  ===========================================  ===========================================
 
 The upload is created without content, and not by the first bytes of the file: so its URL is known
 before a connection can be lost, also where a proxy swallows 104 (Upload Resumption Supported). A
 server that does not know resumable uploads would take that for an empty file; hence DISCOVER.
+
+A server may forget an upload when it likes, also as it is complete and the answer was lost. So it
+begins anew only if that does no harm, and `MAX_ANEW` times at most.
 
 Not here: the fields (http/upload_fields.py), the file (upload_body.py), and what another process
 needs to go on (upload_record.py).
@@ -62,6 +67,7 @@ if TYPE_CHECKING:
 SUPPORTED: Final = 104  # Upload Resumption Supported
 CONFLICT: Final = 409
 GONE: Final = frozenset({404, 410})
+MAX_ANEW: Final = 3  # times: a server that forgets each upload will not stop
 SCHEMES: Final = frozenset({"http", "https"})
 SERVER_ERRORS: Final = 500  # and above
 OF_CONTENT: Final = ("content-type", "content-encoding", "content-length", "content-disposition")
@@ -102,6 +108,7 @@ class ResumableUpload:
         self._offset = 0  # bytes that the server has
         self._place: URL | None = None  # of the upload
         self._record = record
+        self._anew = 0
 
     def co_run(self) -> Co[Response | None]:
         """Upload; return the final response, or None if the server has no resumable uploads.
@@ -119,10 +126,14 @@ class ResumableUpload:
             return None
         while response is None:
             try:
-                response = yield from self._co_append()
-            except TransportError as exc:
+                response = yield from self._co_go_on()
+            except StatusError as exc:
+                if not self._may_begin_anew(exc):
+                    raise
                 yield from self._co_pause(exc)
-                response = yield from self._co_find_out()
+                self._anew += 1
+                self._offset = 0
+                yield from self._co_create()
         if self._record is not None:
             self._record.remove()
         return response
@@ -149,6 +160,25 @@ class ResumableUpload:
         yield from self._co_create()
         return None
 
+    def _co_go_on(self) -> Co[Response | None]:
+        """Send what comes next, and find out where the server stands if the connection is lost."""
+        try:
+            return (yield from self._co_append())
+        except TransportError as exc:
+            yield from self._co_pause(exc)
+            return (yield from self._co_find_out())
+
+    def _may_begin_anew(self, exc: StatusError) -> bool:
+        """Return True if *exc* says that the upload is gone, and another one does no harm."""
+        headers = self._request.headers
+        return (
+            exc.response.status_code in GONE
+            and self._anew < MAX_ANEW
+            and self._request.idempotent
+            # otherwise the condition would be about what the first one may have left
+            and not ("if-match" in headers or "if-none-match" in headers)
+        )
+
     def _co_create(self) -> Co[None]:
         fields = [("Upload-Complete", FALSE), ("Upload-Length", str(self._length)), VERSION]
         request = self._request.copy()
@@ -157,7 +187,7 @@ class ResumableUpload:
         request.body = b""
         response = yield from self._co_send(request)
         if not response.is_success:
-            raise _refused(response)
+            raise StatusError(f"the server answered {response.status_code}", response=response)
         self._place = self._found(response)
         self._take_limits(response)
         if self._record is not None:
@@ -310,7 +340,12 @@ class ResumableUpload:
 
 
 def _refused(response: Response) -> StatusError:
-    return StatusError(f"the server answered {response.status_code}", response=response)
+    """Return the error of *response*, which is about the upload, not about the resource."""
+    assert response.request is not None
+    return StatusError(
+        f"the server answered {response.status_code} to {response.request.method} of the upload",
+        response=response,
+    )
 
 
 def _is_of_content(name: str) -> bool:

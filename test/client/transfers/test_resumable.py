@@ -179,7 +179,6 @@ def test_failures_of_the_server_are_no_end(server, path, by, seen):
         ({"PATCH": [answer(422, upload_complete="?1")]}, StatusError),
         ({"PATCH": [answer(500, upload_complete="?1")]}, StatusError),
         ({"PATCH": [answer(409, upload_offset="300001")]}, TransferError),
-        ({"PATCH": [lost], "HEAD": [answer(404)]}, StatusError),
         ({"PATCH": [lost], "HEAD": [answer(204)]}, TransferError),
         ({"PATCH": [lost], "HEAD": [answer(204, upload_offset="x")]}, TransferError),
         ({"PATCH": [lost] * 9}, ConnectionClosed),
@@ -194,6 +193,38 @@ def test_refusals_are_the_end(server, path, by, error):
     assert str(failed.value).startswith(("PUT https", "PATCH https", "HEAD https"))
     assert server.files == {}
     assert len(server.seen) < 12
+
+
+@pytest.mark.parametrize(
+    ("by", "first"),
+    [
+        ({"PATCH": [lost], "HEAD": [answer(404)]}, [PATCH, HEAD]),
+        ({"PATCH": [answer(410)]}, [PATCH]),
+        ({"PATCH": [answer(500)], "HEAD": [lost, answer(404)]}, [PATCH, HEAD, HEAD]),
+    ],
+)
+@pytest.mark.parametrize("recorded", [True, False])
+def test_an_upload_that_the_server_has_forgotten_begins_anew(server, path, by, first, recorded):
+    server.by = deepcopy(by)
+    upload(server, path, record=recorded)
+    assert server.files == {"/file": BODY}
+    assert server.seen == [*CREATED, *first, ("PUT", "/file"), ("PATCH", "/uploads/1")]
+    assert [each.name for each in path.parent.iterdir()] == ["file"]
+
+
+def test_uploads_that_are_always_forgotten_are_an_error(server, path):
+    server.by = {"PATCH": [answer(404)] * 9}
+    with pytest.raises(StatusError, match=f"^PUT {URL}: .* 404 to PATCH of the upload"):
+        upload(server, path, retries=Retry(20, backoff=0))
+    assert server.seen.count(("PUT", "/file")) == 4
+
+
+@pytest.mark.parametrize("options", [{"method": "POST"}, {"if_match": '"1"'}])
+def test_what_may_have_been_done_does_not_begin_anew(server, path, options):
+    server.by = {"PATCH": [lost], "HEAD": [answer(404)]}
+    with pytest.raises(StatusError, match="404 to HEAD of the upload"):
+        upload(server, path, **options)
+    assert len(server.uploads) == 1
 
 
 def test_the_server_must_not_lose_bytes(server, path):
