@@ -845,8 +845,10 @@ class Operations:
         """
         exchange, head, whole = self._build_exchange(method, path, headers, body)
         session = self._session
-        if session.concurrent or session.limits.total is not None:
+        if session.limits.total is not None:
             return self._co_exchange_in_time(exchange, head, whole)
+        if session.concurrent:
+            return self._co_exchange_beside(exchange, head, whole)
         return self._co_exchange(exchange, head, whole)
 
     def _co_exchange_in_time(
