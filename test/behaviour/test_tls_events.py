@@ -11,6 +11,7 @@ import time
 from contextlib import ExitStack, suppress
 
 import pytest
+from kit.cases import rest_slow
 from kit.s_server import EVENTS, digits, in_background, pieces, s_servers, sized
 from kit.streams import connection
 from kit.support import ScriptedServer, wait_until
@@ -153,7 +154,7 @@ def despite_openssl(test):
 
 
 @EACH_EVENT
-@pytest.mark.parametrize("length", [5_000_000, None], ids=["sized", "chunked"])
+@pytest.mark.parametrize("length", rest_slow(1, [5_000_000, None]), ids=["sized", "chunked"])
 @despite_openssl
 def test_during_an_upload(reach, drive, version, event, length):
     server, conn = reach(version)

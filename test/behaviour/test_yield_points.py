@@ -10,8 +10,8 @@ import tempfile
 from functools import partial
 
 import pytest
-from kit import support
 from kit.streams import BulkyGrudge, GrudgingStream, without_a_turn_after_connecting
+from kit.support import some_of
 
 from dugong_like import (
     BodyFollowing,
@@ -346,11 +346,6 @@ def test_bulk_is_moved_by_the_system(monkeypatch):
         assert talk.stream.moved > 0
 
 
-def waits_of(talk, start=1):
-    """Return the numbers of the waits to try: each third of them, all with ``--slow``."""
-    return range(start, talk.waits + 1, min(support.SHARE_OF_EXAMPLES, 3))
-
-
 def untouched(*arguments, **options):
     """Return the conversation as it is when nothing happens."""
     talk = Talk(*arguments, **options).run()
@@ -370,7 +365,7 @@ def test_interrupted_at_any_wait(monkeypatch, name, how, turns, what):
     whole = untouched(monkeypatch, name, how, turns)
     fresh = whole.again()
     broken = 0
-    for at in waits_of(whole):
+    for at in some_of(range(1, whole.waits + 1)):
         talk = Talk(monkeypatch, name, how, turns)
         try:
             talk.run(at, INTERRUPTIONS[what][at % len(INTERRUPTIONS[what])])
@@ -409,7 +404,7 @@ def assert_broken(talk):
 @in_every_conversation
 def test_resumed_for_nothing_at_any_wait(monkeypatch, name, how, turns):
     whole = untouched(monkeypatch, name, how, turns)
-    for at in waits_of(whole):
+    for at in some_of(range(1, whole.waits + 1)):
         talk = Talk(monkeypatch, name, how, turns).run(at, resume)
         assert talk.result() == whole.result()
 
@@ -430,7 +425,7 @@ def test_connection_lost_at_any_wait(monkeypatch, name, how, turns, what):
     log = dict(untouched(monkeypatch, name, fine, piece=1).log)
     whole = untouched(monkeypatch, name, how, turns)
     fresh = whole.again()
-    for at in waits_of(whole, start=3):  # before that it is being opened
+    for at in some_of(range(3, whole.waits + 1)):  # before that it is being opened
         talk = Talk(monkeypatch, name, how, turns)
         loss = LOSSES[what][at % len(LOSSES[what])]  # those of "broken" by turns
         talk.run(at, lambda talk, *_, loss=loss: getattr(talk.stream, loss)())

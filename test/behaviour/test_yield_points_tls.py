@@ -11,7 +11,7 @@ import threading
 from functools import partial
 
 import pytest
-from kit.support import ScriptedServer, open_descriptors, read_head, wait_until
+from kit.support import ScriptedServer, open_descriptors, read_head, some_of, wait_until
 
 from dugong_like import ConnectionTimedOut, DugongError, HTTPConnection, PollNeeded
 from dugong_like.polling.contract import POLLIN
@@ -228,6 +228,7 @@ INTERRUPTIONS = {
 }
 
 
+@pytest.mark.examples
 @pytest.mark.parametrize(
     "what",
     [
@@ -240,7 +241,7 @@ def test_interrupted_at_any_wait(conn, origin, what):
     whole = Talk(conn, origin)
     assert whole.run() == HEARD
     conn.reset()
-    for at in range(1, whole.waits + 1):
+    for at in some_of(range(1, whole.waits + 1)):
         talk = Talk(conn, origin)
         assert talk.run(at, INTERRUPTIONS[what][at % len(INTERRUPTIONS[what])]) == HEARD
         assert not conn.response_pending()
@@ -249,6 +250,7 @@ def test_interrupted_at_any_wait(conn, origin, what):
     assert whole.waits > 40
 
 
+@pytest.mark.examples
 def test_given_up_at_any_wait_and_reset(conn, origin):
     """After a reset the next request has nothing to do with the one that was given up."""
     whole = Talk(conn, origin)
@@ -262,7 +264,7 @@ def test_given_up_at_any_wait_and_reset(conn, origin):
         talk.operation.close()
         raise GivenUp
 
-    for at in range(1, whole.waits + 1):
+    for at in some_of(range(1, whole.waits + 1)):
         talk = Talk(conn, origin)
         with contextlib.suppress(GivenUp):
             talk.run(at, give_up)

@@ -147,15 +147,20 @@ def commands(document: Path) -> Iterator[str]:
         yield from (line.removeprefix("$ ") for line in lines if line.startswith("$ "))
 
 
+# Each takes a new process. The pages that are read first come by default, the others with --slow.
+FIRST_READ = re.compile(r"README|doc/(index|tutorial|bulk)")
+
+
+def commands_of_first_pages() -> set[str]:
+    pages = [page for page in DOCUMENTS if FIRST_READ.match(str(page.relative_to(ROOT)))]
+    return {line for page in pages for line in commands(page)}
+
+
 EXAMPLES = {
     f"{document.relative_to(ROOT)}:{example.blocks[0].before + 1}": example
     for document in DOCUMENTS
     for example in examples(document)
 }
-
-
-# Each takes a new process. The pages that are read first come by default, the others with --slow.
-FIRST_READ = re.compile(r"README|doc/(index|tutorial|bulk)")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -459,7 +464,11 @@ def test_a_check_has_the_names_of_its_example_and_no_others(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "command",
-    sorted({line for path in DOCUMENTS for line in commands(path)} - NOT_HERE),
+    rest_slow(
+        0,
+        sorted({line for path in DOCUMENTS for line in commands(path)} - NOT_HERE),
+        always=commands_of_first_pages().__contains__,
+    ),
 )
 def test_commands_run(command: str, folder: Path, environment: dict[str, str]) -> None:
     python = f'python3() {{ {shlex.quote(sys.executable)} "$@"; }}; set -e\n'

@@ -9,6 +9,7 @@ Files that the texts name exist, too.
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import re
 import tokenize
@@ -47,6 +48,11 @@ def texts(source: str) -> Iterator[str]:
     yield joined.strip()
 
 
+@functools.cache
+def texts_of(path: Path) -> tuple[str, ...]:
+    return tuple(texts(path.read_text()))
+
+
 def missing_files(text: str) -> list[str]:
     """Return the files of Python that *text* names and that do not exist."""
     return [name for name in FILE.findall(text) if not any(_is(name, path) for path in FILES)]
@@ -62,7 +68,7 @@ def offences(text: str) -> list[str]:
 
 @each_case("path", SOURCES)
 def test_docstrings_and_comments(path: Path) -> None:
-    assert [offence for text in texts(path.read_text()) for offence in offences(text)] == []
+    assert [offence for text in texts_of(path) for offence in offences(text)] == []
 
 
 @each_case("path", PAGES)
@@ -96,8 +102,7 @@ def test_comments_of_several_lines_are_one_text() -> None:
 
 @each_case("path", [*PACKAGE.rglob("*.py"), *PAGES])
 def test_files_that_are_named_exist(path: Path) -> None:
-    source = path.read_text()
-    shown = texts(source) if path.suffix == ".py" else [source]
+    shown = texts_of(path) if path.suffix == ".py" else [path.read_text()]
 
     assert [name for text in shown for name in missing_files(text)] == []
 

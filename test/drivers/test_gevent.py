@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from kit.cases import rest_slow
 from kit.support import ROOT
 
 pytest.importorskip("gevent")
@@ -46,7 +47,7 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("what", FILES)
+@pytest.mark.parametrize("what", rest_slow(0, FILES, always="sockets".__eq__))
 def test_everything_works_where_gevent_has_patched(what):
     wanted = [f"not {name}" for name in (*NO_SUCH_LOOP, *NOT_SO)]
     # The rewriting of assertions, and pretty tracebacks, compile: no greenlet may be left then.

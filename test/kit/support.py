@@ -40,6 +40,11 @@ def examples(count):
     return max(count // SHARE_OF_EXAMPLES, 10)
 
 
+def some_of(numbers):
+    """Return each third of *numbers*, and all of them with ``--slow``; of tests marked examples."""
+    return numbers[:: min(SHARE_OF_EXAMPLES, 3)]
+
+
 def pattern(size):
     """Return the *size* bytes that the servers answer ``/bytes/SIZE`` with."""
     return (PATTERN * (size // len(PATTERN) + 1))[:size]
