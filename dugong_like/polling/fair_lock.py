@@ -58,7 +58,7 @@ class FairLock:
                     fair.hand_on()
                     raise
 
-    Why it has this form is at the top of holding.py. What is not to wait is done by `do_if_free`.
+    Why it has this form is at the top of holding.py. `do_if_free` does what must not wait.
 
     All of it may be used by any thread, by finalizers and by handlers of signals: only `co_acquire`
     waits. In a child process nobody has it or waits for it; those who did in the parent release
