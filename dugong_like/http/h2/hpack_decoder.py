@@ -67,7 +67,7 @@ class FieldSection(list[Field]):
     checked: Any = None
 
 
-# What a block means, the entries that it adds to the table, and the bytes that these count.
+# The meaning of a block, the entries that it adds to the table, and the bytes that these count.
 KnownBlock: TypeAlias = tuple[FieldSection, list[Field], int]
 
 
