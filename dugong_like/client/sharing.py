@@ -325,6 +325,11 @@ class StreamLease:
         share.served += requests
         share.rests_at = monotonic() + self._sharing.ping_after
 
+    def requests(self) -> int:
+        """Return how many requests the connection has had."""
+        share = self._from
+        return share.served + sum(member.requests for member in share.held.copy())
+
     def left(self) -> float:
         """Return how many requests the connection may still have, after those of its users."""
         share = self._from

@@ -97,7 +97,8 @@ class PipelineLane(Lane[Leases]):
 
     def _takes_more(self) -> bool:
         """Return True if another request may be sent before those that were are answered."""
-        if len(self._jobs) >= self.place.share() or self.place.is_crowded(self):
+        place, count = self.place, len(self._jobs)
+        if count >= place.share() or place.is_crowded(self) or (count and place.probes()):
             return False
         if self._taken >= self._depth and self._outcomes.wants_connection():
             return False

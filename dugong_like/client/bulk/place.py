@@ -175,6 +175,8 @@ class Place:
             if that is not known.
         is_pipelined: True if the server has turned out to speak HTTP/1.1.
         is_alone: True if requests cannot be sent together, whatever it speaks.
+        heard: when the last request was sent whose response does not ask to wait, in seconds of
+            `time.monotonic`; kept up to date after a pause only.
         is_waited_for: True if something has come to `queue` while that was empty: lanes may wait
             for responses only.
 
@@ -197,6 +199,7 @@ class Place:
         self.answers = 0
         self.streams = 1
         self.requests_of_connection: int | None = None
+        self.heard = 0.0
         self.is_pipelined = self.is_alone = self.is_waited_for = False
         self.facts = ORIGINS.facts(str(origin))
 
@@ -266,6 +269,8 @@ class Place:
         most = min(self._concurrency * self.streams, self._most_tasks)
         if not self.singles or len(self.lanes) + self.taken >= most or self.resumes_at():
             return None
+        if self.taken and self.probes():
+            return None
         self.taken += 1
         return self.singles.popleft()
 
@@ -281,6 +286,14 @@ class Place:
         """Return until when nothing is to be sent, in seconds of `time.monotonic`; or None."""
         resumes = self.facts.resumes
         return resumes if resumes and resumes > time.monotonic() else None
+
+    def probes(self) -> bool:
+        """Return True if the server was to be left alone, and has answered nothing since then.
+
+        Then each lane has one request under way: the server may still be unavailable.
+        """
+        facts = self.facts
+        return facts.resumes > facts.answered and facts.resumes > self.heard
 
     def is_crowded(self, lane: Carrier) -> bool:
         """Return True if *lane* is to give its connection to requests that need one alone."""

@@ -432,6 +432,8 @@ class Schedule:
         asks_to_wait = status in ASK_TO_WAIT
         if status < ERRORS_OF_SERVERS and not asks_to_wait:  # as `note_status`, without its calls
             facts.answered = max(facts.answered, job.begun_at)
+        elif not asks_to_wait:
+            job.place.heard = job.begun_at
         if job.task is None and direct is not None:
             response = direct.receive(message, body, request, lease.connection, job.begun_at, now)
             if response is not None:
@@ -555,6 +557,8 @@ class Schedule:
     ) -> None:
         """Take the status of *response* into account for all requests to *place*."""
         note_status(place.facts, self._parts.retry, request, response, sent_at)
+        if response.status_code not in ASK_TO_WAIT:
+            place.heard = sent_at
 
     def note_free(self, place: Place) -> None:
         """Look whether something may be begun at *place*."""

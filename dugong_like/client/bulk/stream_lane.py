@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from ...connection.pace import room_below
-from ...errors import ConnectionClosed, ConnectionTimedOut, DugongError
+from ...errors import ConnectionClosed, ConnectionTimedOut, DugongError, GoneAway
 from ..dispatch import MAX_OVERTAKEN, may_repeat, was_overtaken
 from ..pool import MISDIRECTED
 from ..pooled import HTTP_2
@@ -60,8 +60,8 @@ class StreamLane(Lane[Streams]):
         self._refused: list[Job] = []  # of these, for the next lane
         self._lease: StreamLease | None = None
         self._batch: RollingBatch | None = None
-        self._limit: int | None = place.requests_of_connection
-        self._answered = 0
+        self._answered = 0  # on the connection, as far as is known
+        self._processed = 0  # of its requests, as GOAWAY says
         self._is_over = False  # no further request is taken
 
     # ---- for the schedule
@@ -107,6 +107,7 @@ class StreamLane(Lane[Streams]):
         assert self._lease is not None
         self._lease.connection.limit(self._timeouts)
         self._batch = self._lease.begin_batch()
+        self._answered = self._lease.requests()
         if self._batch is None:
             self._leave_alone()
         return self._batch is not None
@@ -136,15 +137,16 @@ class StreamLane(Lane[Streams]):
                 if job is not None:
                     self._settle(job, outcome, now)
             if self._refused:
-                self._leave_refused()
+                self._leave_refused(batch)
             yield None
 
-    def _leave_refused(self) -> None:
+    def _leave_refused(self, batch: RollingBatch) -> None:
         """Leave what the server has refused, as it ends the connection, to the next lane."""
         refused, self._refused = self._refused, []
+        unsent = [self._untaken(exchange) for exchange in batch.take_unsent()]
         self._taken -= len(refused)
-        self._limit = self.place.requests_of_connection = self._taken
-        self.place.put_back(refused)
+        self.place.requests_of_connection = self._processed
+        self.place.put_back([*refused, *unsent])
         self._outcomes.note_free(self.place)
 
     def _room(self, lease: StreamLease, batch: RollingBatch) -> float:
@@ -152,9 +154,10 @@ class StreamLane(Lane[Streams]):
         count = len(self._jobs)
         left = lease.left() if self._taken else max(lease.left(), 1)
         room = min(batch.room(), self.place.free_streams(), left)
-        if self._limit is not None:
-            room = min(room, room_below(self._limit, self._answered) - count)
-        if room > 0 and self._outcomes.is_full():
+        limit = self.place.requests_of_connection
+        if limit is not None:
+            room = min(room, room_below(limit, self._answered) - count)
+        if room > 0 and (self.place.probes() or self._outcomes.is_full()):
             return not count  # the first one may be among those that wait
         return room
 
@@ -218,6 +221,7 @@ class StreamLane(Lane[Streams]):
         if was_overtaken(exc) and job.overtaken < MAX_OVERTAKEN:
             job.overtaken += 1
             self._refused.append(job)
+            self._processed = (cast("GoneAway", exc).last_id + 1) // 2  # their numbers are odd
         elif self._pool.goes_to_http_1(self.place.origin, request, exc):
             self._outcomes.send_alone(job, 1)
             self._leave_alone()
@@ -243,8 +247,9 @@ class StreamLane(Lane[Streams]):
         lease, self._lease = self._lease, None
         batch, self._batch = self._batch, None
         unsent = [] if batch is None else batch.take_unsent()
-        if self._limit is not None and self._answered > self._limit:
-            self.place.requests_of_connection = None  # that was not the reason
+        limit = self.place.requests_of_connection
+        if limit is not None and self._answered > limit:
+            self.place.requests_of_connection = None  # it takes more
         try:
             if batch is not None:
                 batch.end()

@@ -400,6 +400,54 @@ def test_one_that_is_refused_among_others_waits_alone(clock, ordered, is_pipelin
     assert ordered or items[-1].index == 5
 
 
+def test_one_whose_pause_is_over_is_sent_while_another_response_is_late(clock):
+    """The only connection waits for that; it takes the request all the same."""
+    refused = []
+
+    def answer(seen):
+        if seen.target == "/9":
+            return None
+        if seen.target == "/5" and not refused:
+            refused.append(seen)
+            return answer_of(503, "Retry-After: 7")
+        return answer_of(200, body=seen.target.encode())
+
+    site = MemorySite(answer)
+    with site.client(retry=Retry(budget=None)) as client:
+        options = {"concurrency": 1, "depth": 64, "ordered": False}
+        with client.map(urls(10), **options) as results:
+            got = [results.next() for _ in range(8)]
+            assert sorted(item.index for item in got) == [0, 1, 2, 3, 4, 6, 7, 8]
+            going = results.co_next()
+            assert next(going).deadline == 1007
+            assert site.targets().count("/5") == 1
+            clock[0] = 1007
+            next(going)
+            assert site.targets().count("/5") == 2
+            going.close()
+
+
+@pytest.mark.parametrize("is_pipelined", [True, False])
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_server_that_was_unavailable_is_asked_by_a_few_requests_first(
+    clock, concurrency, is_pipelined
+):
+    """No more than one of each connection, as long as none is answered."""
+    came = []
+
+    def refuses(target):
+        came.append(clock[0])
+        return 10 if clock[0] < 1030 else None
+
+    server = Unavailable(clock, refuses, is_pipelined=is_pipelined)
+    items = server.results(200, concurrency=concurrency, ordered=False)
+    assert right(items, 200)
+    assert not server.early
+    probes = [came.count(at) for at in (1010, 1020)]
+    assert all(0 < count <= max(concurrency, 4) for count in probes), probes
+    assert clock[0] < 1060
+
+
 @pytest.mark.parametrize("is_pipelined", [True, False])
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_a_server_that_refuses_one_in_twenty_delays_no_others(clock, concurrency, is_pipelined):

@@ -325,6 +325,15 @@ def test_503_with_retry_after_is_sent_again():
     assert sorted(seen(server)) == sorted([*paths(20), "/2", "/5", "/6"])
 
 
+def test_one_whose_pause_is_over_is_sent_while_another_response_is_late():
+    app = Own({"/2": Answer(503, [("retry-after", "0")]), "/3": None})
+    with h2_server(app) as server, client_of(server, retry=Retry(budget=None)) as client:
+        with client.map(paths(20), concurrency=1, ordered=False) as results:
+            got = [results.next() for _ in range(19)]
+        assert {item.index for item in got} == {*range(20)} - {3}
+    assert len(server.peers) == 1
+
+
 # ---- requests of other kinds, and other users
 
 
