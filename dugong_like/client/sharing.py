@@ -323,7 +323,8 @@ class StreamLease:
         """Count so many *requests* of a batch."""
         share = self._from
         share.served += requests
-        share.rests_at = monotonic() + self._sharing.ping_after
+        if share.rests_at != DOUBTED:
+            share.rests_at = monotonic() + self._sharing.ping_after
 
     def requests(self) -> int:
         """Return how many requests the connection has had."""

@@ -87,6 +87,7 @@ class StreamLane(Lane[Streams]):
                 self.place.jobs -= 1
                 if self._batch is not None:
                     self._batch.cancel(exchange)
+                self._doubt()
                 break
         return True
 
@@ -139,6 +140,12 @@ class StreamLane(Lane[Streams]):
             if self._refused:
                 self._leave_refused(batch)
             yield None
+
+    def _doubt(self) -> None:
+        """Note that there was no answer in time: the next lane finds out if there will be any."""
+        self._is_over = True
+        if self._lease is not None:
+            self._lease.doubt()
 
     def _leave_refused(self, batch: RollingBatch) -> None:
         """Leave what the server has refused, as it ends the connection, to the next lane."""
@@ -218,6 +225,8 @@ class StreamLane(Lane[Streams]):
             return
         assert exc is not None
         request = job.request
+        if isinstance(exc, ConnectionTimedOut):
+            self._doubt()
         if was_overtaken(exc) and job.overtaken < MAX_OVERTAKEN:
             job.overtaken += 1
             self._refused.append(job)
@@ -257,6 +266,8 @@ class StreamLane(Lane[Streams]):
             if lease is not None:
                 for exchange in unsent:
                     self._jobs[exchange].request.attempts -= 1
+                if len(self._jobs) > len(unsent):  # given up before they were answered
+                    lease.doubt()
                 lease.release()
         jobs, self._jobs = self._jobs, {}
         return jobs.values()
