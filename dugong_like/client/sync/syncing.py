@@ -104,7 +104,7 @@ def co_sync(
         with Record(kept, is_own=is_own) as record:
             run = Sync(parts.co_send, parts.run_all, local, remote, record, settings, upload=upload)
             try:
-                return (yield from record.co_flushing(run.co_run()))
+                return (yield from run.co_run())
             except sqlite3.Error as exc:
                 raise TransferError(f"the record, or a listing, cannot be kept: {exc}") from exc
 

@@ -136,13 +136,12 @@ def test_a_place_that_cannot_be_used_is_named(tmp_path):
         Record(tmp_path)
 
 
-def test_what_was_noted_before_a_wait_survives_a_kill(tmp_path):
+def test_rows_survive_a_kill(tmp_path):
     code = (
         "import os, signal; from pathlib import Path;"
         "from dugong_like.client.sync.record import Record;"
         f"record = Record(Path({str(tmp_path / 'record')!r}));"
-        "op = record.co_flushing([record.put(str(n), n, n, 'x')] for n in range(500));"
-        "[next(op) for n in range(500)];"
+        "[record.put(str(n), n, n, 'x') for n in range(500)];"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
 
@@ -151,64 +150,6 @@ def test_what_was_noted_before_a_wait_survives_a_kill(tmp_path):
     assert done.returncode == -signal.SIGKILL
     with Record(tmp_path / "record") as record:
         assert len(list(record)) == 500
-
-
-def test_rows_are_stored_together_and_the_last_one_counts(tmp_path):
-    statements = []
-    with Record(tmp_path / "record") as record:
-        record.put("gone", 1, 1, None)
-        record.flush()
-        record.database.set_trace_callback(statements.append)
-        for number in range(10):
-            record.put("same", number, number, "x")
-            record.put(str(number), 1, 1, "x")
-        record.remove("gone")
-        record.remove("0")
-        record.remove("0x")
-        record.put("0x", 2, 2, None)
-
-        assert not statements
-        assert record.get("same") == Known(b"same", 9, 9, "x")
-        assert record.get("gone") is None
-        assert not statements[1:]
-
-        record.flush()
-        assert [each for each in statements if each in {"BEGIN", "COMMIT"}] == ["BEGIN", "COMMIT"]
-        assert [row.path for row in record] == [b"0x", *(b"%d" % n for n in range(1, 10)), b"same"]
-
-
-def test_an_operation_that_ends_or_fails_leaves_its_rows_stored(tmp_path):
-    def co_put(name, failure):
-        record.put(name, 1, 1, "x")
-        yield "need"
-        record.put(f"{name} later", 1, 1, "x")
-        if failure is not None:
-            raise failure
-        return "result"
-
-    with Record(tmp_path / "record") as record:
-        going = record.co_flushing(co_put("a", None))
-        assert next(going) == "need"
-        with pytest.raises(StopIteration, match="result"):
-            next(going)
-        with pytest.raises(OSError, match="other"):
-            list(record.co_flushing(co_put("b", OSError("other"))))
-    with Record(tmp_path / "record") as record:
-        assert [row.path for row in record] == [b"a", b"a later", b"b", b"b later"]
-
-
-def test_a_full_disk_is_reported_as_such_and_leaves_the_rows_before(tmp_path):
-    with Record(tmp_path / "record") as record:
-        record.put(*ROW)
-        record.flush()
-        record.database.execute("PRAGMA max_page_count = 1")  # less than it has: it cannot grow
-        for number in range(900):
-            record.put(f"{number:0200}", 1, 1, "x")
-
-        with pytest.raises(sqlite3.Error, match="full"):
-            record.flush()
-        assert not record.database.in_transaction
-        assert [row.path for row in record] == [b"a/\xff"]
 
 
 def test_the_usual_place_depends_on_both_sides(tmp_path, monkeypatch):
