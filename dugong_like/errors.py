@@ -107,6 +107,8 @@ class DugongError(Exception):
     phase: str = ""
     request: Any = None
     response: Any = None
+    _unlabelled: str | None = None  # the message without the label that `label` has put in front
+    _note = ""  # of that label
 
     def __init__(self, message: str = "", *, request_sent: Sent = "no") -> None:
         super().__init__(message)
@@ -136,7 +138,8 @@ class DugongError(Exception):
         if self.url:
             return
         self.method, self.url = method, url
-        text = str(self)
+        self._unlabelled = text = str(self)
+        self._note = note
         name = f"{method} {url}" if method else url
         if f"{name}: " in text:
             return  # its cause is about the same request
@@ -155,11 +158,9 @@ class DugongError(Exception):
         self.request = self.request or request
         if self.method:
             return
-        before, text, note = self.url, str(self), ""
-        if before and text.startswith(before):
-            note, _, text = text[len(before) :].partition(": ")
+        text = str(self) if self._unlabelled is None else self._unlabelled
         self.args, self.url = (text,), ""
-        self.label(request.method, url, note)
+        self.label(request.method, url, self._note)
 
     def blame_proxy(self, name: str) -> None:
         """Set `phase` and the message to those of an error of a proxy.
@@ -178,6 +179,8 @@ class DugongError(Exception):
     def append(self, text: str) -> None:
         """Add *text* to the message, behind a comma."""
         self.args = (f"{self}, {text}",)
+        if self._unlabelled is not None:
+            self._unlabelled = f"{self._unlabelled}, {text}" if self._unlabelled else text
 
     @property
     def msg(self) -> str:

@@ -5,6 +5,7 @@ import copyreg
 import errno
 import pickle
 import ssl
+from types import SimpleNamespace
 
 import pytest
 from kit.cases import each_case
@@ -14,6 +15,7 @@ from dugong_like import errors
 from dugong_like.connection.exchange import Exchange, HTTPResponse
 from dugong_like.errors import (
     AnsweredEarly,
+    ConnectFailed,
     DugongError,
     TunnelRefused,
     is_temp_network_error,
@@ -117,6 +119,22 @@ def test_copies_are_apart_whatever_other_libraries_make_of_exceptions(monkeypatc
     assert (str(exc), exc.url, exc.request_sent) == ("over", "", "maybe")
     assert (str(copied), copied.request_sent) == ("GET http://a.test/: over", "maybe")
     assert copied.__traceback__ is None
+
+
+@pytest.mark.parametrize("url", ["http://a.test", f"http://{'a' * 5000}.test", "http://a.test: b"])
+@pytest.mark.parametrize("note", ["", " through the proxy http://p.test: 1"])
+@pytest.mark.parametrize("text", ["", "it failed", "http://a.test: it failed"])
+def test_a_request_takes_the_place_of_its_origin_in_the_message(url, note, text):
+    """Whatever is in the message: the label is a fact, and not found by its text."""
+    exc = ConnectFailed(text)
+    exc.label("", url, note)
+    exc.append("after 3 attempts")
+    request = SimpleNamespace(method="GET")
+    exc.label_request(request, "http://b.test/x")
+    behind = f"{text}, after 3 attempts" if text else "after 3 attempts"
+    assert str(exc) == f"GET http://b.test/x{note}: {behind}"
+    exc.label_request(request, "http://c.test/")
+    assert (exc.url, exc.request) == ("http://b.test/x", request)
 
 
 def test_phases_of_proxies():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 from typing import Final
 
-from ..errors import InvalidOption, InvalidRequest, RedirectRefused, TooManyRedirects
+from ..errors import DugongError, InvalidOption, InvalidRequest, RedirectRefused, TooManyRedirects
 from ..http.redaction import MAX_PATH, mask_target, quoted, shown_text
 
 SUCCESS: Final = 0
@@ -22,7 +22,27 @@ READER_GONE: Final = SIGNALLED + 13  # SIGPIPE, which Python turns into an error
 
 
 class CommandFailed(Exception):
-    """The command failed; the message is the line with the reason."""
+    """The command failed; the message is the line with the reason.
+
+    Args:
+        line: the message.
+        names_url: see the attribute.
+
+    Attributes:
+        names_url: True if the message begins with the request that it is about, or its URL.
+
+    """
+
+    def __init__(self, line: str, *, names_url: bool = False) -> None:
+        super().__init__(line)
+        self.names_url = names_url
+
+
+def names_url(exc: BaseException) -> bool:
+    """Return True if the message of *exc* names the URL of the request that it is about."""
+    if isinstance(exc, CommandFailed):
+        return exc.names_url
+    return isinstance(exc, DugongError) and bool(exc.url)
 
 
 def status_of(code: int) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..client.refusals import note_status
 from ..connection.origins import ORIGINS
-from ..polling.wake import co_sleep
+from ..polling.wake import co_pause
 
 if TYPE_CHECKING:
     from ..client.dispatcher import Dispatcher
@@ -40,7 +40,7 @@ class Pausing:
         """Send *request*, when its origin wants to be asked; see `Dispatcher`."""
         facts = ORIGINS.facts(str(request.url.origin))
         while (seconds := facts.resumes - time.monotonic()) > 0:
-            yield from co_sleep(seconds, "pause that the server has asked for")
+            yield from co_pause(seconds, "pause that the server has asked for")
         sent_at = time.monotonic()
         response = yield from self._dispatcher.co_dispatch(request)
         note_status(facts, self._retry, request, response, sent_at)

@@ -22,7 +22,7 @@ from .bodies import Body, open_body
 from .clients import LIST_CONNECTIONS, client_for, retry_for
 from .naming import name_for, name_in_url
 from .options import Parser, TimeLimits
-from .outcome import CommandFailed, reason_of
+from .outcome import CommandFailed, names_url, reason_of
 from .output_file import OutputFile, is_folder_plain
 from .progress import Bars, SummedBars
 from .request_options import check_together
@@ -139,10 +139,10 @@ class _ListedJobs:
         except BrokenPipeError:
             raise
         except (CommandFailed, OSError) as exc:  # some are about a file, and name no URL
-            reason = reason_of(exc)
-            if "://" in reason:
+            if names_url(exc):
                 raise
-            raise CommandFailed(f"GET {mask_target(str(url))}: {reason}") from exc
+            line = f"GET {mask_target(str(url))}: {reason_of(exc)}"
+            raise CommandFailed(line, names_url=True) from exc
 
 
 class _Requests:

@@ -12,7 +12,6 @@ from ..drivers.loop import Loop
 from ..drivers.loop_task import Task
 from ..errors import DugongError
 from ..polling.contract import Co
-from ..polling.reasons import PAUSE
 from .outcome import (
     FAILED,
     NOT_MODIFIED,
@@ -149,8 +148,7 @@ class _Run:
         try:
             while True:
                 need = next(going)
-                source = need.source
-                if source is not None and (source.reason or "").startswith(PAUSE):
+                if need.is_pause:
                     if not pauses and self._pausing < MOST_PAUSING:
                         pauses = True
                         self._note_pause(1)

@@ -34,6 +34,7 @@ from .outcome import (
     REFUSED,
     SUCCESS,
     CommandFailed,
+    names_url,
     reason_of,
     status_of,
     with_name,
@@ -151,9 +152,11 @@ class Transfers:
             if status_of(response.status_code) != SUCCESS:
                 return (yield from self._co_not_done(response))
             if response.answered_early:
-                raise CommandFailed(f"{_told(response)} before it had everything")
+                raise CommandFailed(f"{_told(response)} before it had everything", names_url=True)
             if response.status_code == PARTIAL and "range" not in request.headers:
-                raise CommandFailed(f"{_told(response)}, a part that nobody has asked for")
+                raise CommandFailed(
+                    f"{_told(response)}, a part that nobody has asked for", names_url=True
+                )
             if request.method not in SAFE:
                 yield from self._co_write_after(response, choose, title)
                 return SUCCESS
@@ -208,9 +211,12 @@ class Transfers:
         except BrokenPipeError:
             raise
         except (DugongError, OSError) as exc:
-            if isinstance(exc, DugongError) and exc.url:  # the message names the request
-                raise CommandFailed(f"{reason_of(exc)}; {_answer(response)} before") from exc
-            raise CommandFailed(f"{_told(response)}, but: {reason_of(exc)}") from exc
+            if names_url(exc):
+                raise CommandFailed(
+                    f"{reason_of(exc)}; {_answer(response)} before", names_url=True
+                ) from exc
+            line = f"{_told(response)}, but: {reason_of(exc)}"
+            raise CommandFailed(line, names_url=True) from exc
 
     def _co_copy(self, response: Response, output: Writer, title: str) -> Co[None]:
         is_decoded = self._is_decoded(response)

@@ -33,7 +33,7 @@ from ..polling.contract import Co, PollNeeded, within
 from ..polling.numbers import check_flag, check_int, check_seconds
 from ..polling.pauses import growing_pause
 from ..polling.timeouts import NO_LIMITS, Timeouts
-from ..polling.wake import co_sleep
+from ..polling.wake import co_pause
 from .layers.retry import OWN_LIMITS, STATUSES
 from .reading import BytePieces
 
@@ -141,7 +141,7 @@ class EventStream:
             if deadline is not None:
                 request.total = max(deadline - time.monotonic() - pause, 0)
                 pause = min(pause, deadline - time.monotonic())
-            yield from co_sleep(pause, "pause before a reconnection")
+            yield from co_pause(pause, "pause before a reconnection")
 
     def _co_receive(self, response: Response) -> Generator[PollNeeded | None, None, None]:
         """Receive the events of *response*."""

@@ -39,7 +39,7 @@ from ..polling.contract import Co, PollNeeded, run
 from ..polling.numbers import check_int, check_seconds
 from ..polling.pauses import growing_pause
 from ..polling.twin_documentation import twin_of
-from ..polling.wake import co_sleep
+from ..polling.wake import co_pause
 from .answers import Answer, AnswerStream
 from .exchange import HTTPResponse
 from .operations import Operations
@@ -356,7 +356,7 @@ class Pipeline:
             with suppress(ConnectionClosed, ProtocolError):  # nobody wants the rest
                 yield from self._stream.co_discard()
         while not self._open and (pause := self._pause()) > 0 and self._has_more():
-            yield from co_sleep(pause, "pause before a retry")
+            yield from co_pause(pause, "pause before a retry")
         self._fill()
         if (problem := self._made_badly) is not None:
             self._made_badly = None

@@ -116,6 +116,12 @@ class JoinedSource(Source):
         """The reasons of all waits."""
         return joined(need.reason for need in list(self.needs.values()))
 
+    @property
+    def is_pause(self) -> bool:
+        """True if each of the waits is a pause."""
+        needs = list(self.needs.values())
+        return bool(needs) and all(need.is_pause for need in needs)
+
 
 class _BundleSource(JoinedSource):
     """The descriptor of a `Bundle`, whose waits may be waited for instead of it."""

@@ -99,6 +99,11 @@ class Source:
         """The reason of a wait for this descriptor; see `PollNeeded.reason`."""
         return self._reason
 
+    @property
+    def is_pause(self) -> bool:
+        """True if it is waited for until something is tried again: nothing is kept busy by that."""
+        return False
+
     def need(self, mask: int, deadline: float | None = None) -> PollNeeded:
         """Return a wait for this descriptor."""
         return PollNeeded(self.fd, mask, deadline, self)
@@ -198,6 +203,14 @@ class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
         if stated is not None:
             return stated if isinstance(stated, str) else stated()
         return explained(None if self.source is None else self.source.reason, self[0], self[1])
+
+    @property
+    def is_pause(self) -> bool:
+        """True if the operation waits until it tries something again, see `co_pause`.
+
+        Of waits that were joined to one, each is such a wait.
+        """
+        return self.source is not None and self.source.is_pause
 
     def because(self, reason: str | Callable[[], str | None]) -> PollNeeded:
         """Return the same wait with another `reason`, or with a function that returns it."""

@@ -14,7 +14,6 @@ from typing import Final, Protocol
 
 FLAG: Final = "wake"  # the reason of a `Wake` that was given no other
 RECEIVING: Final = "receive"  # that of a connected socket
-PAUSE: Final = "pause"  # begins the reason of a wait for time alone, between two attempts
 WEAK: Final = frozenset({None, FLAG, RECEIVING})  # an explainer may know more
 
 

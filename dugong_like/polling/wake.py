@@ -34,14 +34,21 @@ class FlagSource(Source):
         fd: see `Source`.
         reason: see `Source`.
         flag: the flag.
+        is_pause: see `Source`.
 
     """
 
-    __slots__ = ("_flag",)
+    __slots__ = ("_flag", "_is_pause")
 
-    def __init__(self, fd: int, reason: str, flag: Wake) -> None:
+    def __init__(self, fd: int, reason: str, flag: Wake, *, is_pause: bool) -> None:
         super().__init__(fd, reason)
         self._flag = ref(flag)
+        self._is_pause = is_pause
+
+    @property
+    def is_pause(self) -> bool:
+        """See `Source`."""
+        return self._is_pause
 
     def is_set(self) -> bool:
         """Return True if the flag is set, whatever the descriptor says."""
@@ -63,10 +70,11 @@ class Wake:
 
     Args:
         reason: what it is waited for, see `PollNeeded.reason`.
+        is_pause: see `PollNeeded.is_pause`.
 
     """
 
-    def __init__(self, reason: str = FLAG) -> None:
+    def __init__(self, reason: str = FLAG, *, is_pause: bool = False) -> None:
         self._lock = threading.RLock()
         self._set = False
         self._shown: bool | None = False  # what the descriptor says; None while it is changed
@@ -74,7 +82,7 @@ class Wake:
         self._closing = False
         self._end: _End | None = _end()
         self.fd: int = self._end.fileno()
-        self._source = FlagSource(self.fd, reason, self)
+        self._source = FlagSource(self.fd, reason, self, is_pause=is_pause)
         self._endless: PollNeeded | None = None  # the wait without a deadline, always the same
         self._steps = StepCounter()  # waits for a flag that was set
 
@@ -204,10 +212,24 @@ def co_sleep(seconds: float, reason: str = "sleep") -> Co[None]:
         reason: see `PollNeeded.reason`.
 
     """
-    deadline = time.monotonic() + seconds
     if seconds > 0:
         with Wake(reason) as never:
-            yield from never.co_wait(deadline)
+            yield from never.co_wait(time.monotonic() + seconds)
+
+
+def co_pause(seconds: float, reason: str) -> Co[None]:
+    """Wait for *seconds* until something is tried again, as `co_sleep`.
+
+    A loop of many operations may run another one meanwhile: see `PollNeeded.is_pause`.
+
+    Args:
+        seconds: 0 or less does not wait.
+        reason: see `PollNeeded.reason`.
+
+    """
+    if seconds > 0:
+        with Wake(reason, is_pause=True) as never:
+            yield from never.co_wait(time.monotonic() + seconds)
 
 
 def co_checkpoint() -> Co[None]:

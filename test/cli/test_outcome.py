@@ -9,6 +9,8 @@ from dugong_like.cli.outcome import (
     REDIRECTED,
     REFUSED,
     SUCCESS,
+    CommandFailed,
+    names_url,
     reason_of,
     status_of,
     with_name,
@@ -40,3 +42,13 @@ def test_errors_without_a_number_keep_their_words():
     assert reason_of(with_name(OSError("no temporary folder"), "f")) == "f: no temporary folder"
     assert reason_of(ConnectionTimedOut("nothing arrived")) == "nothing arrived"
     assert reason_of(MemoryError()) == "MemoryError"
+
+
+def test_whether_a_message_names_its_url_is_no_question_of_its_text():
+    about = ConnectionTimedOut("nothing arrived")
+    assert not names_url(about)
+    about.label("GET", "http://a.test/")
+    assert names_url(about)
+    assert names_url(CommandFailed("GET http://a.test/: refused", names_url=True))
+    assert not names_url(CommandFailed("ftp://a: exists"))
+    assert not names_url(OSError(errno.ENOENT, "No such file or directory", "http://a"))

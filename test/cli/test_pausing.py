@@ -39,12 +39,12 @@ def clock(monkeypatch):
     """Have pauses last no time, and note them."""
     now, pauses = [1000.0], []
 
-    def co_sleep(seconds, reason):
+    def co_pause(seconds, reason):
         pauses.append(seconds)
         now[0] += seconds
         yield from co_checkpoint()
 
-    monkeypatch.setattr(pausing, "co_sleep", co_sleep)
+    monkeypatch.setattr(pausing, "co_pause", co_pause)
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     yield pauses
     ORIGINS.forget()

@@ -8,7 +8,7 @@ from kit.sites import Site, answer_of
 from dugong_like.__main__ import main
 from dugong_like.cli.outcome import CommandFailed
 from dugong_like.cli.several import MOST_PAUSING, GivenJobs, run_all
-from dugong_like.polling.wake import Wake, co_checkpoint, co_sleep
+from dugong_like.polling.wake import Wake, co_checkpoint, co_pause
 
 REPORTS = []
 
@@ -50,7 +50,7 @@ def test_there_are_as_many_as_there_is_room_for(room):
 
 
 def test_one_that_pauses_makes_room_for_others_until_it_goes_on():
-    workers, over = Workers(), Wake("pause before a retry")
+    workers, over = Workers(), Wake("pause before a retry", is_pause=True)
     shown = []
 
     def co_end_pause():
@@ -71,10 +71,10 @@ def test_one_that_pauses_makes_room_for_others_until_it_goes_on():
 def test_not_more_than_so_many_pause():
     workers = Workers()
 
-    def co_pause():
-        return co_sleep(0.02, "pause before a retry")
+    def co_wait():
+        return co_pause(0.02, "pause before a retry")
 
-    jobs = [workers.job(co_pause) for _ in range(3 * MOST_PAUSING)]
+    jobs = [workers.job(co_wait) for _ in range(3 * MOST_PAUSING)]
     assert run_all(GivenJobs(jobs, 2), REPORTS.append).worst == 0
     assert workers.most <= MOST_PAUSING + 2
 

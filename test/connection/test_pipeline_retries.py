@@ -40,12 +40,12 @@ def pauses(monkeypatch):
     made = []
     now = [time.monotonic()]
 
-    def co_sleep(seconds, reason):
+    def co_pause(seconds, reason):
         made.append(seconds)
         now[0] += seconds
         return iter(())
 
-    monkeypatch.setattr(module, "co_sleep", co_sleep)
+    monkeypatch.setattr(module, "co_pause", co_pause)
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return made
 

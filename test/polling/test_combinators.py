@@ -24,6 +24,7 @@ from dugong_like import (
 )
 from dugong_like.polling import combinators
 from dugong_like.polling import contract as polling
+from dugong_like.polling.wake import co_pause, co_sleep
 
 
 @pytest.fixture
@@ -175,6 +176,22 @@ def test_the_reason_of_waits_within_others_is_that_of_each_once():
 
         assert need.reason == "one or two or three"
         operation.close()
+
+
+def test_waits_together_are_a_pause_if_each_of_them_is():
+    with Wake("pause before a retry") as other:  # a text decides nothing
+        cases = [
+            (co_pause(60, "retry"), True),
+            (both(co_pause(60, "retry"), co_pause(60, "rest")), True),
+            (both(co_pause(60, "retry"), other.co_wait()), False),
+            (both(both(co_pause(60, "a"), co_pause(60, "b")), co_pause(60, "c")), True),
+            (both(both(co_pause(60, "a"), other.co_wait()), co_pause(60, "c")), False),
+            (within(time.monotonic() + 60, co_pause(90, "retry")), True),
+            (co_sleep(60, "pause"), False),
+        ]
+        for number, (operation, expected) in enumerate(cases):
+            assert next(operation).is_pause is expected, number
+            operation.close()
 
 
 @pytest.mark.parametrize("most", [1, 2, 5, 100])

@@ -52,7 +52,7 @@ from ...http.upload_fields import (
     upload_offset,
 )
 from ...polling.contract import Co
-from ...polling.wake import co_sleep
+from ...polling.wake import co_pause
 from ..layers.redirects import SAFE
 from .budget import Budget, may_go_on
 
@@ -325,7 +325,7 @@ class ResumableUpload:
             raise exc
         if not self._budget.takes(self.sent):
             raise exc
-        yield from co_sleep(self._budget.pause(), "pause before an upload goes on")
+        yield from co_pause(self._budget.pause(), "pause before an upload goes on")
 
     def _error(self, response: Response, what: str, limit: int | None = None) -> TransferError:
         error = TransferError(
