@@ -19,10 +19,14 @@ from ..client.request import ClientRequest
 from ..client.response import Response
 from ..client.transfers.destination import Destination
 from ..client.transfers.download import WHOLE, DownloadSettings
-from ..client.transfers.downloading import co_download_to, co_read_explanation, prepare
+from ..client.transfers.downloading import (
+    co_download_to,
+    co_read_explanation,
+    co_save_whole,
+    prepare,
+)
 from ..client.transfers.ranges import asks_for_range
 from ..client.transfers.upload_body import FileBody
-from ..client.transfers.verification import check_body
 from ..errors import DugongError, StatusError
 from ..http.redaction import mask_target
 from ..http.request import is_whole
@@ -47,6 +51,7 @@ ASK_FIRST: Final = 1 << 20  # bytes of a body with which the request expects 100
 PIECE: Final = 262144  # bytes of a body at once
 PARTIAL: Final = 206
 NEVER: Final = Retry(0)
+OF_WHOLE: Final = DownloadSettings(NEVER, resume=False, synced=False)  # of what has come at once
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})  # nothing is done (RFC 9110 section 9.2.1)
 
 
@@ -304,13 +309,14 @@ class Transfers:
 
     def _co_save_whole(self, file: Output, title: str, response: Response) -> Co[int]:
         """Write a body that has come with the head of *response* into *file*."""
-        data = yield from response.co_read()  # nothing is to be decoded, see `_is_file`
-        check_body(response, data)
-        destination = file.destination
+        destination, request = file.destination, response.request
         assert destination is not None
-        with self._bars.bar(title, len(data)) as bar, file.removed_on_signals():
-            destination.write_whole(data, signals_held)
-            bar.show(len(data))
+        assert request is not None
+        with self._bars.bar(title, response.length) as bar, file.removed_on_signals():
+            result = yield from co_save_whole(
+                destination, request, OF_WHOLE, response, signals_held
+            )
+            bar.show(result.size)
         return SUCCESS
 
     # ---- responses without success

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from dugong_like import run
 from dugong_like.cli.outcome import reason_of
 from dugong_like.cli.output_file import OutputFile
 from dugong_like.cli.stopping import stop_on_signals
@@ -44,7 +45,7 @@ AT_ONCE = []  # not empty if files are written in one step
 def write(name, data=b"new"):
     file = OutputFile(str(name))
     if AT_ONCE and file.destination is not None:
-        file.destination.write_whole(data)
+        run(file.destination.co_write_whole(data))
         return
     with file.open(None) as output:
         output.write(data)
@@ -150,9 +151,9 @@ def test_a_small_file_that_somebody_else_makes_meanwhile(folder, is_new, new_fil
 
     if is_new:
         with pytest.raises(FileExistsError):
-            chosen.write_whole(b"new")
+            run(chosen.co_write_whole(b"new"))
     else:
-        chosen.write_whole(b"new")
+        run(chosen.co_write_whole(b"new"))
 
     assert file.read_bytes() == (b"of somebody else" if is_new else b"new")
     assert os.listdir(folder) == ["file"]
@@ -171,7 +172,7 @@ def test_a_small_file_for_which_there_is_no_room_leaves_everything_as_it_was(fol
     resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
     try:
         with pytest.raises(OSError, match="large") as failed:
-            OutputFile(str(file)).destination.write_whole(bytes(4096))
+            run(OutputFile(str(file)).destination.co_write_whole(bytes(4096)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert failed.value.filename == str(file)
@@ -210,7 +211,7 @@ def test_a_file_system_without_nameless_files_has_one_with_a_name(folder, monkey
 
 def test_without_proc_a_file_has_a_name(folder, monkeypatch):
     monkeypatch.setattr(destination, "DESCRIPTORS", str(folder / "missing"))
-    OutputFile(str(folder / "small")).destination.write_whole(b"new")
+    run(OutputFile(str(folder / "small")).destination.co_write_whole(b"new"))
     assert (folder / "small").read_bytes() == b"new"
     (folder / "small").unlink()
     with OutputFile(str(folder / "file")).open(None) as output:

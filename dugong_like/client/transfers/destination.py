@@ -171,24 +171,36 @@ class Destination:
         except OSError:
             return None  # not in this file system; or not at all, which another attempt reports
 
-    def write_whole(
+    def co_write_whole(
         self,
         data: bytes,
         held: Callable[[], AbstractContextManager[object]] = nullcontext,
-    ) -> None:
+        *,
+        synced: bool = False,
+    ) -> Co[None]:
         """Replace or overwrite the old file by one with *data*: all in one step.
 
         Args:
             data: all bytes.
             held: see `take`.
+            synced: True to wait for the storage, before the file gets its name and after that.
 
         Raises:
             OSError: see `new_file`, and `take`.
 
         """
+        yield from self._co_write_whole(data, held, synced=synced)
+        if synced:
+            yield from self.co_sync_folder(len(data))
+
+    def _co_write_whole(
+        self, data: bytes, held: Callable[[], AbstractContextManager[object]], *, synced: bool
+    ) -> Co[None]:
         if self.old is None and (number := self._create_nameless()) is not None:
             try:
                 write_all(number, data)
+                if synced:
+                    yield from co_sync(number, len(data), os.fsync)
                 with suppress(OSError):  # another process has made one, or it needs a name first
                     _link(number, self.path)
                     return
@@ -199,6 +211,8 @@ class Destination:
         with self.new_file() as (stream, path):
             try:
                 write_all(stream.fileno(), data)
+                if synced:
+                    yield from co_sync(stream.fileno(), len(data), os.fsync)
             except OSError as exc:
                 raise OSError(exc.errno, exc.strerror, self.name) from exc
             self.take(stream, path, held)

@@ -116,8 +116,8 @@ class Download:
         request: without Range.
         target: where the bytes go.
         settings: see there.
-        first: response to *request*, if that has been sent already: of success, streamed, and
-            nothing of its body was read.
+        first: response to *request*, if that has been sent already: streamed, and nothing of its
+            body was read; or why there is none.
 
     """
 
@@ -127,7 +127,7 @@ class Download:
         request: ClientRequest,
         target: Target,
         settings: DownloadSettings,
-        first: Response | None = None,
+        first: Response | TransportError | None = None,
     ) -> None:
         self._co_send = co_send
         self._request = request
@@ -287,9 +287,7 @@ class Download:
         for name, value in fields:
             request.headers.set(name, value)
         request.alone = not alone
-        response, self._first = self._first, None
-        if response is None:
-            response = yield from self._co_send(request, stream=True)
+        response = yield from self._co_respond(request)
         status = response.status_code
         if not (status in WHOLE or (is_partial and status in (PARTIAL, NOT_SATISFIABLE))):
             raise _refusal(response)
@@ -302,6 +300,13 @@ class Download:
                 yield from self._co_whole(response)
             else:
                 raise OtherVersion
+
+    def _co_respond(self, request: ClientRequest) -> Co[Response]:
+        """Return the response to *request*, which may be there, or fail as it has done before."""
+        first, self._first = self._first, None
+        if isinstance(first, TransportError):
+            raise first
+        return first or (yield from self._co_send(request, stream=True))
 
     def _co_whole(self, response: Response) -> Co[None]:
         """Begin anew with *response*, which has all bytes."""

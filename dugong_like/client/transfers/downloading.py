@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -17,16 +18,17 @@ from ...errors import (
     InvalidOption,
     StatusError,
     TransferFileFailed,
+    TransportError,
 )
 from ...http.headers import Headers
-from ...http.redaction import mask_target
+from ...http.redaction import MAX_PATH, mask_target, quoted
 from ...polling.contract import Co
 from ..request_building import merged_fields
 from ..response import ReadingOptions
 from .budget import RETRIES, as_retry
 from .destination import Destination
 from .digests import as_sha256
-from .download import Download, DownloadSettings
+from .download import WHOLE, Download, DownloadSettings
 from .given_file import GivenFile
 from .options import (
     DownloadOptions,
@@ -38,9 +40,10 @@ from .options import (
     only_for_paths,
     split_options,
 )
-from .part import open_part
+from .part import has_part, open_part
 from .ranges import asks_for_range
 from .results import DownloadResult
+from .verification import check_body
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -131,7 +134,11 @@ def co_download_to(
     held: Callable[[], AbstractContextManager[object]] | None = None,
     first: Response | None = None,
 ) -> Co[DownloadResult]:
-    """Download into a file by way of a part; see `Client.co_download`.
+    """Download into a file; see `Client.co_download`.
+
+    Bytes that have come with the head of the response, as those of small files do, get the name of
+    the file in one step. Others are in a part until they are complete, and so is what an earlier
+    run has left.
 
     Args:
         destination: the file.
@@ -139,17 +146,91 @@ def co_download_to(
         request: see `prepare`.
         settings: see `Download`.
         held: see `Destination.take`; None to hold nothing.
-        first: see `Download`; not with a part of another run.
+        first: the response to *request*; not with a part of another run. None to send it.
 
     Raises:
         StatusError: see `Download.co_run`; the body of its response is unread.
         DugongError, OSError: see `Client.co_download`.
 
     """
+    begun: Response | TransportError | None = first
+    if first is None and _may_be_whole(settings) and not has_part(destination):
+        try:
+            begun = yield from co_send(request, stream=True)
+        except TransportError as exc:
+            begun = exc
+    response = None if isinstance(begun, TransportError) else begun
+    try:
+        if response is not None and response.is_whole and response.status_code in WHOLE:
+            return (yield from co_save_whole(destination, request, settings, response, held))
+        return (yield from _co_save_part(destination, co_send, request, settings, begun, held))
+    except StatusError:
+        raise  # its body is read by the caller
+    except BaseException:
+        if response is not None:
+            response.close()
+        raise
+
+
+def _may_be_whole(settings: DownloadSettings) -> bool:
+    """Return True unless the settings are about bytes that arrive one after the other."""
+    return settings.ranges == 1 and settings.rate is None and not settings.sparse
+
+
+def co_save_whole(
+    destination: Destination,
+    request: ClientRequest,
+    settings: DownloadSettings,
+    response: Response,
+    held: Callable[[], AbstractContextManager[object]] | None = None,
+) -> Co[DownloadResult]:
+    """Write a body that has been received into the file: there is never a part of it.
+
+    Args:
+        destination: the file.
+        request: see `prepare`.
+        settings: see `Download`.
+        response: of success, with the whole body.
+        held: see `Destination.take`; None to hold nothing.
+
+    Raises:
+        DigestMismatch: a digest differs; the file is unchanged.
+        TransferFileFailed: it cannot be written.
+
+    """
+    data = yield from response.co_read()  # nothing is to be decoded, see `prepare`
+    size = len(data)
+    try:
+        digests = check_body(response, data, settings.sha256)
+    except DigestMismatch as exc:
+        exc.path, exc.request, exc.request_sent = destination.name, exc.request or request, "yes"
+        exc.label(request.method, mask_target(str(request.url)))
+        raise
+    if settings.progress is not None:
+        settings.progress(0, size)
+    try:
+        yield from destination.co_write_whole(data, held or nullcontext, synced=settings.synced)
+    except OSError as exc:
+        what = f"{quoted(destination.name, MAX_PATH)}: {exc.strerror or exc}"
+        raise _failed(exc, what, destination.name, 0, size, request) from exc
+    if settings.progress is not None:
+        settings.progress(size, size)
+    return DownloadResult(destination.path, size, size, 0, digests, response)
+
+
+def _co_save_part(
+    destination: Destination,
+    co_send: Callable[..., Co[Response]],
+    request: ClientRequest,
+    settings: DownloadSettings,
+    begun: Response | TransportError | None,
+    held: Callable[[], AbstractContextManager[object]] | None,
+) -> Co[DownloadResult]:
+    """Receive bytes into a part, which becomes the file when it is complete."""
     synced = settings.synced
     url = str(request.url.copy_with(fragment=""))
     with open_part(destination, url, resume=settings.resume, synced=synced) as part:
-        download = Download(co_send, request, part, settings, first)
+        download = Download(co_send, request, part, settings, begun)
         is_complete = False
         try:
             result = yield from download.co_run()
@@ -169,13 +250,17 @@ def co_download_to(
             if synced:
                 yield from destination.co_sync_folder(result.size)
         except OSError as exc:
-            raise _not_taken(exc, part.name, result.size, request) from exc
+            size = result.size
+            error = _failed(exc, str(exc), str(exc.filename), size, size, request)
+            error.add_note(f"all bytes are in {part.name}")
+            raise error from exc
     return DownloadResult(destination.path, *result[1:])
 
 
-def _not_taken(exc: OSError, name: str, size: int, request: ClientRequest) -> TransferFileFailed:
-    error = TransferFileFailed(str(exc), error=exc, path=str(exc.filename), offset=size, limit=size)
-    error.add_note(f"all bytes are in {name}")
+def _failed(
+    exc: OSError, what: str, path: str, offset: int, size: int, request: ClientRequest
+) -> TransferFileFailed:
+    error = TransferFileFailed(what, error=exc, path=path, offset=offset, limit=size)
     error.label(request.method, mask_target(str(request.url)))
     return error
 

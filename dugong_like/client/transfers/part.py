@@ -237,6 +237,23 @@ def part_name(name: str) -> str:
     return f"{name}{behind}"
 
 
+def path_of_part(destination: Destination) -> Path:
+    """Return where the part of a file is that another run goes on with."""
+    if destination.part is not None:
+        return destination.part
+    return destination.path.with_name(part_name(destination.path.name))
+
+
+def _path_of_record(part: Path) -> Path:
+    return part.with_name(f"{part.name}{RECORD}")
+
+
+def has_part(destination: Destination) -> bool:
+    """Return True if another run has left a part, or its record, or is writing it."""
+    path = path_of_part(destination)
+    return os.path.lexists(path) or os.path.lexists(_path_of_record(path))
+
+
 @contextmanager
 def open_part(destination: Destination, url: str, *, resume: bool, synced: bool) -> Iterator[Part]:
     """Open the part of a file, and keep other processes from using it.
@@ -256,14 +273,14 @@ def open_part(destination: Destination, url: str, *, resume: bool, synced: bool)
         with destination.new_file() as (stream, path):
             yield Part(stream, path, destination.name, None, synced=synced)
         return
-    path = destination.path.with_name(part_name(destination.path.name))
+    path = path_of_part(destination)
     folder, base = os.path.split(destination.name)
     name = os.path.join(folder, part_name(base))  # noqa: PTH118 - keeps ``./``
     if destination.part is not None:
-        path, name = destination.part, str(destination.part)
+        name = str(path)
     with ExitStack() as stack:
         try:
-            record = Record(path.with_name(f"{path.name}{RECORD}"), url, name)
+            record = Record(_path_of_record(path), url, name)
         except OSError as exc:
             raise OSError(exc.errno, exc.strerror, f"{name}{RECORD}") from exc
         stack.callback(record.close)

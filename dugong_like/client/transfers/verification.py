@@ -175,20 +175,30 @@ class Verification:
         return tuple(names)
 
 
-def check_body(response: Response, data: bytes) -> None:
-    """Compare *data*, all bytes of a file, with the digests that *response* has for them.
+def check_body(response: Response, data: bytes, sha256: bytes | None) -> tuple[str, ...]:
+    """Compare *data*, all bytes of a file, with the digests that they should have.
+
+    Args:
+        response: it may have digests for them.
+        data: the bytes.
+        sha256: another digest; None for none.
+
+    Returns:
+        What was compared, see `DownloadResult`.
 
     Raises:
         DigestMismatch: one differs.
 
     """
     field = response.field
-    if field("repr-digest") or field("content-digest") or field("content-md5") or response.trailers:
-        verification = Verification(Spans([(0, len(data))]), None, can_read_back=False)
-        verification.expect(response)
-        verification.expect_trailers(response)
-        run(verification.co_take(memoryview(data), len(data), None))
-        run(verification.co_check(None, len(data)))
+    has_fields = field("repr-digest") or field("content-digest") or field("content-md5")
+    if not has_fields and sha256 is None and not response.trailers:
+        return ()
+    verification = Verification(Spans([(0, len(data))]), sha256, can_read_back=False)
+    verification.expect(response)
+    verification.expect_trailers(response)
+    run(verification.co_take(memoryview(data), len(data), None))
+    return run(verification.co_check(None, len(data)))
 
 
 def _compare(digest: FieldDigest, actual: bytes, offset: int) -> None:

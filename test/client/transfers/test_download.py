@@ -32,7 +32,9 @@ from dugong_like import (
     UnusableRange,
     run,
 )
+from dugong_like.client.transfers import destination as destination_module
 from dugong_like.client.transfers import download as download_module
+from dugong_like.client.transfers import downloading
 from dugong_like.client.transfers import part as part_module
 from dugong_like.client.transfers import ranges as ranges_module
 from dugong_like.polling.wake import Wake
@@ -674,21 +676,112 @@ def test_without_resume_nothing_is_left(site, path):
 def test_one_run_at_a_time(site, path):
     with Client(dispatcher=site) as client:
         first = client.co_download(URL, path)
-        site.by = [lambda request: co_never(site, request)]
-        next(first)
+        site.waits = True
+        while left(path) == []:  # until there is a response
+            next(first)
         with pytest.raises(PartInUse) as failed:
             client.download(URL, path)
         assert failed.value.path == f"{path}.part"
         first.close()
-        assert left(path) == []
         client.download(URL, path)
+        assert left(path) == ["file"]
 
 
-def co_never(site, request):
-    from dugong_like.polling.wake import Wake
+# ---- files that come at once
 
-    with Wake("test") as wake:
-        yield from wake.co_wait()
+
+class AtOnce:
+    """A server whose bodies come with their heads."""
+
+    def __init__(self, body=b"small", fields=(), status=200):
+        self.body, self.fields, self.status = body, fields, status
+
+    def co_dispatch(self, request):
+        return Response(self.status, [*self.fields], content=self.body, request=request)
+        yield
+
+    def co_close(self):
+        return
+        yield
+
+
+@pytest.fixture
+def no_parts(monkeypatch):
+    def fail(*_, **__):
+        raise AssertionError("there is a part")
+
+    monkeypatch.setattr(downloading, "open_part", fail)
+
+
+@pytest.mark.parametrize("old", [None, b"old"])
+@pytest.mark.parametrize("options", [{}, {"resume": False}, {"fsync": False}])
+def test_a_file_that_comes_at_once_needs_no_part(path, no_parts, storage, old, options):
+    if old is not None:
+        path.write_bytes(old)
+    shown = []
+    fields = [("Repr-Digest", structured("sha-256", b"small"))]
+    sha256 = hashlib.sha256(b"small").hexdigest()
+    result = download(
+        AtOnce(fields=fields), path, sha256=sha256, progress=lambda *at: shown.append(at), **options
+    )
+    assert path.read_bytes() == b"small"
+    assert left(path) == ["file"]
+    assert result[:5] == (path, 5, 5, 0, ("sha256", "Repr-Digest sha-256"))
+    assert shown == [(0, 5), (5, 5)]
+    assert len(storage) == (0 if options.get("fsync") is False else 2)  # the file, its folder
+
+
+def test_bytes_that_come_at_once_reach_the_storage_before_they_have_their_name(
+    path, no_parts, monkeypatch
+):
+    names = []
+    monkeypatch.setattr(os, "fsync", lambda _: names.append(left(path)))
+    download(AtOnce(), path)
+    assert [[name for name in seen if name == "file"] for seen in names] == [[], ["file"]]
+
+
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_wrong_bytes_that_come_at_once_change_nothing(path, no_parts, old):
+    if old is not None:
+        path.write_bytes(old)
+    with pytest.raises(DigestMismatch) as failed:
+        download(AtOnce(), path, sha256=SHA)
+    assert (failed.value.path, failed.value.url) == (str(path), URL)
+    with pytest.raises(DigestMismatch):
+        download(AtOnce(fields=[("Content-Digest", structured("sha-256", b"other"))]), path)
+    with pytest.raises(BodyTooLarge):
+        download(AtOnce(), path, client={"max_body": 4})
+    assert left(path) == ([] if old is None else ["file"])
+    assert old is None or path.read_bytes() == old
+
+
+def test_a_file_that_comes_at_once_and_cannot_be_written(path, no_parts, monkeypatch):
+    def fail(number, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(destination_module, "write_all", fail)
+    with pytest.raises(TransferFileFailed) as failed:
+        download(AtOnce(), path)
+    assert (failed.value.errno, failed.value.path, failed.value.limit) == (
+        errno.ENOSPC,
+        str(path),
+        5,
+    )
+    assert "No space left" in str(failed.value)
+    assert left(path) == []
+
+
+def test_a_part_of_an_earlier_run_is_dropped_when_the_file_comes_at_once(site, path):
+    broken_off(site, path)
+    assert download(AtOnce(), path).resumed_from == 0
+    assert (left(path), path.read_bytes()) == (["file"], b"small")
+
+
+def test_a_refusal_that_comes_at_once_leaves_nothing(path):
+    with pytest.raises(StatusError) as failed:
+        download(AtOnce(b"why not", status=404), path)
+    assert failed.value.response.content == b"why not"
+    assert left(path) == []
 
 
 def test_what_is_written_reaches_the_storage_first(site, path, storage, monkeypatch):
