@@ -923,7 +923,7 @@ def test_a_signal_leaves_no_partial_file(tmp_path, name, named, exists):
 
     def half(sock):
         read_head(sock)
-        sock.sendall(head("200 OK", length=10) + b"half")
+        sock.sendall(head("200 OK", length=100_000) + b"half")
         ended.wait(60)
 
     file = tmp_path / "file"

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from ..request import ClientRequest
     from ..response import Response
 
+SMALL: Final = 1 << 16  # bytes that are received before there is a file; as much as comes at once
 KNOWN: Final = frozenset(DownloadOptions.__annotations__)
 
 
@@ -136,9 +137,8 @@ def co_download_to(
 ) -> Co[DownloadResult]:
     """Download into a file; see `Client.co_download`.
 
-    Bytes that have come with the head of the response, as those of small files do, get the name of
-    the file in one step. Others are in a part until they are complete, and so is what an earlier
-    run has left.
+    Up to `SMALL` bytes, or what has come with the head of the response, get the name of the file in
+    one step. Others are in a part until they are complete, and so is what an earlier run has left.
 
     Args:
         destination: the file.
@@ -161,8 +161,12 @@ def co_download_to(
             begun = exc
     response = None if isinstance(begun, TransportError) else begun
     try:
-        if response is not None and response.is_whole and response.status_code in WHOLE:
-            return (yield from co_save_whole(destination, request, settings, response, held))
+        if response is not None and _is_small(response):
+            try:
+                return (yield from co_save_whole(destination, request, settings, response, held))
+            except TransportError as exc:
+                begun = exc  # so much is received once more, if there are more attempts
+                response.close()
         return (yield from _co_save_part(destination, co_send, request, settings, begun, held))
     except StatusError:
         raise  # its body is read by the caller
@@ -177,6 +181,13 @@ def _may_be_whole(settings: DownloadSettings) -> bool:
     return settings.ranges == 1 and settings.rate is None and not settings.sparse
 
 
+def _is_small(response: Response) -> bool:
+    """Return True if no part is worth while for the body of *response*."""
+    if response.status_code not in WHOLE:
+        return False
+    return response.is_whole or (response.length is not None and response.length <= SMALL)
+
+
 def co_save_whole(
     destination: Destination,
     request: ClientRequest,
@@ -184,17 +195,18 @@ def co_save_whole(
     response: Response,
     held: Callable[[], AbstractContextManager[object]] | None = None,
 ) -> Co[DownloadResult]:
-    """Write a body that has been received into the file: there is never a part of it.
+    """Write a body that is small, or has been received, into the file: there is no part of it.
 
     Args:
         destination: the file.
         request: see `prepare`.
         settings: see `Download`.
-        response: of success, with the whole body.
+        response: of success, with all bytes; its body is unread.
         held: see `Destination.take`; None to hold nothing.
 
     Raises:
         DigestMismatch: a digest differs; the file is unchanged.
+        DugongError: the body cannot be read; the same holds.
         TransferFileFailed: it cannot be written.
 
     """

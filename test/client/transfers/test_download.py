@@ -771,6 +771,32 @@ def test_a_file_that_comes_at_once_and_cannot_be_written(path, no_parts, monkeyp
     assert left(path) == []
 
 
+@pytest.mark.parametrize("retries", [0, AT_ONCE])
+def test_a_small_file_whose_connection_is_lost_is_received_once_more(site, path, retries):
+    site.body = BODY[:60_000]
+    site.cuts = [40_000]
+    if retries == 0:
+        with pytest.raises(ConnectionClosed):
+            download(site, path, retries=0)
+        assert left(path) == []
+        return
+    result = download(site, path, retries=retries)
+    assert (result.size, path.read_bytes(), left(path)) == (60_000, site.body, ["file"])
+    assert [asked for asked, _ in site.asked] == [None, None]
+
+
+def test_a_file_needs_a_part_if_it_is_not_small(site, path, monkeypatch):
+    opened = []
+    open_part = downloading.open_part
+    monkeypatch.setattr(
+        downloading, "open_part", lambda *args, **more: opened.append(1) or open_part(*args, **more)
+    )
+    for size, parts in ((downloading.SMALL, 0), (downloading.SMALL + 1, 1)):
+        site.body = BODY[:size]
+        download(site, path)
+        assert (len(opened), path.read_bytes() == site.body) == (parts, True)
+
+
 def test_a_part_of_an_earlier_run_is_dropped_when_the_file_comes_at_once(site, path):
     broken_off(site, path)
     assert download(AtOnce(), path).resumed_from == 0
