@@ -235,7 +235,7 @@ class HTTPConnection(Operations):
         expect100: bool = False,
     ) -> Exchange:
         """Blocking twin of `co_send_request`."""
-        exchange, head, whole = self._build(method, path, headers, body, expect100)
+        exchange, head, whole = self._messages.build(method, path, headers, body, expect100)
         try:
             going = self._session.sender.request(exchange, head, whole)
             if going is not None:
@@ -358,11 +358,11 @@ class HTTPConnection(Operations):
         """Blocking twin of `co_exchange`."""
         head = whole = is_special = None
         if body is None and (headers is None or isinstance(headers, FieldLines)):
-            head = self._known_heads.get((method, path, headers))
+            head = self._messages.known.get((method, path, headers))
         if head is not None:
             exchange = Exchange(method, path)
         else:
-            exchange, head, whole = self._build_exchange(method, path, headers, body)
+            exchange, head, whole = self._messages.whole(method, path, headers, body)
             is_special = isinstance(whole, Request) or exchange.upgrades or exchange.closes
         exchanges = self._exchanges
         session = self._session
@@ -628,7 +628,7 @@ class HTTPConnection(Operations):
         """
         self._session.limit(timeout, self._expect100_timeout)
         self._timeout = timeout
-        self._new_exchange = kind_of_exchange(timeout)
+        self._messages.new_exchange = kind_of_exchange(timeout)
 
     # ---- facts about the connection; while there is none everything is None
 

@@ -124,15 +124,15 @@ class ConnectionView(HTTPConnection):
         """
         from .h2 import tunnel  # noqa: PLC0415 - for those who want one
 
-        session, exchange = self._session, self._new_exchange("CONNECT", path)
+        session, exchange = self._session, self._messages.new_exchange("CONNECT", path)
         try:
             check_meaning(fields.values, "GET", has_body=False)
-            head = cast("EitherHeads", self._heads).build_connect(protocol, path, fields)
+            head = cast("EitherHeads", self._messages.heads).build_connect(protocol, path, fields)
             response, stream = yield from tunnel.co_open(session, exchange, head)
         except Retired:
             self._renew(session)
         except InvalidRequest as exc:
-            self.label_error(exc, "CONNECT", path)
+            self._messages.label_error(exc, "CONNECT", path)
             raise
         if response.status >= MULTIPLE_CHOICES:
             session.receiver.stream = stream
@@ -150,8 +150,8 @@ class ConnectionView(HTTPConnection):
         session = self._session
         if not session.takes_rolling_batch():
             return None
-        heads = cast("EitherHeads", self._heads)
-        return RollingBatch(session.shared, session.limits, heads, self._build_exchange)
+        heads = cast("EitherHeads", self._messages.heads)
+        return RollingBatch(session.shared, session.limits, heads, self._messages.whole)
 
     def limit(self, timeouts: Timeouts | None) -> None:
         """Let *timeouts* hold for its next exchange; None stands for those of the connection."""

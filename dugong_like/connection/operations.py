@@ -23,27 +23,15 @@ from ..errors import (
     InvalidRequest,
     StateError,
 )
-from ..http.arguments import Buffer, as_bytes, as_string, as_writable, check_size, iterate
-from ..http.h1.body_fields import EMPTY, framing_lines
-from ..http.h1.request_head import closes
-from ..http.header_validation import (
-    NO_FIELDS,
-    FieldLines,
-    as_lines,
-    check_meaning,
-    check_version_0,
-)
+from ..http.arguments import Buffer, as_bytes, as_writable, check_size
 from ..http.headers import Fields
-from ..http.redaction import mask_target, quoted, shown_text
+from ..http.redaction import mask_target, quoted
 from ..http.request import BodyFollowing, Request, is_whole, not_a_request
 from ..http.request import Source as BodySource
-from ..http.target import Target
 from ..polling.contract import Co, PollNeeded
 from ..polling.fair_lock import FairLock
-from ..polling.fairness import STEP, TURN
 from ..polling.holding import NOT_BLOCKING
 from ..polling.timeouts import Timeouts, limited
-from ..polling.wake import co_checkpoint
 from ..transport import exclusive
 from .body_writer import trailer_lines
 from .cancelling import close
@@ -51,6 +39,7 @@ from .config import LEAST_STATUS, ConnectionConfig
 from .exchange import Exchange, HTTPResponse, Reply
 from .h1.session import Session as SessionOne
 from .h1.session import begin_to_wait
+from .request_messages import RequestMessages
 from .states import Retired, SessionReplaced
 
 if TYPE_CHECKING:
@@ -62,11 +51,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 BESIDE: Final = 64  # exchanges of one batch at a time, where they need not wait for each other
-AT_ONCE: Final = TURN // STEP  # requests that are built before others have their turn
 Wait = Callable[[PollNeeded], Awaitable[None]]  # waits in a coroutine
 Run = Callable[[Co[Reply]], Awaitable[Reply]]  # runs an operation there
-MOST_KNOWN: Final = 128  # heads of requests to one origin that are remembered
-COUNTS: Final = range(2, 5)  # arguments of a request for `co_send_requests`
 # Connections in a row that a server may end without having processed a request. One that does so
 # with more of them would go on for ever, and fast.
 MOST_TURNED_AWAY: Final = 10
@@ -83,15 +69,13 @@ class Operations:
         session: the first one; made if it is None.
 
     Attributes:
-        content_md5: as given.
         renewals: how often a new connection has taken the place of the one before.
 
     """
 
     __slots__ = (
-        *("_config", "_exchanges", "_expect100_timeout", "_heads", "_known_heads"),
-        *("_new_exchange", "_session", "_timeout", "_turned_away"),
-        *("content_md5", "renewals"),
+        *("_config", "_exchanges", "_expect100_timeout", "_messages", "_session", "_timeout"),
+        *("_turned_away", "renewals"),
     )
 
     def __init__(
@@ -101,15 +85,11 @@ class Operations:
         session: Session | None = None,
     ) -> None:
         self._config = config
-        self._heads = config.heads
-        # Of requests of `exchange` without a body, by method, target, and fields if there are.
-        self._known_heads = config.heads.known
+        self._messages = RequestMessages(config, content_md5)
         self._timeout = config.timeout
         self._expect100_timeout = config.expect100_timeout
-        self.content_md5 = content_md5
         self.renewals = 0
         self._turned_away = 0  # connections in a row that ended before they were of any use
-        self._new_exchange = config.new_exchange
         self._exchanges = FairLock()  # of `exchange`: one after the other
         if session is not None:
             self._session: Session = session
@@ -122,6 +102,19 @@ class Operations:
         self._session.shared.exchanges = self._exchanges
 
     _timeout: float | Timeouts | None
+
+    @property
+    def content_md5(self) -> bool | None:
+        """Whether Content-MD5 is added to bodies, as given to `HTTPConnection`; may be set."""
+        return self._messages.content_md5
+
+    @content_md5.setter
+    def content_md5(self, content_md5: bool | None) -> None:
+        self._messages.content_md5 = content_md5
+
+    def label_error(self, exc: BaseException, method: str, path: str) -> None:
+        """Say in *exc* that it is about a request of this connection; see `RequestMessages`."""
+        self._messages.label_error(exc, method, path)
 
     # ---- sessions
 
@@ -338,7 +331,7 @@ class Operations:
             DugongError: what `co_connect` raises.
 
         """
-        exchange, head, whole = self._build(method, path, headers, body, expect100)
+        exchange, head, whole = self._messages.build(method, path, headers, body, expect100)
         going = self._begin_request(exchange, head, whole)
         if going is not None:
             yield from going
@@ -397,15 +390,14 @@ class Operations:
             session = self._session
             if not session.concurrent:  # the server has chosen HTTP/1.1
                 break
-            exchange = self._new_exchange("CONNECT", path)
+            exchange = self._messages.new_exchange("CONNECT", path)
             try:
-                return (
-                    yield from co_connect(session, exchange, self._heads, headers, options, url)
-                )
+                heads = self._messages.heads
+                return (yield from co_connect(session, exchange, heads, headers, options, url))
             except Retired:
                 self._renew(session)
             except InvalidRequest as exc:
-                self.label_error(exc, "CONNECT", path)
+                self._messages.label_error(exc, "CONNECT", path)
                 raise
         return (yield from co_open(self, path, headers, options, url))
 
@@ -432,136 +424,13 @@ class Operations:
             DugongError: what `co_send_request` raises. How many were sent is not known then.
 
         """
-        batch = yield from self._co_build_batch(requests, with_md5=True)
+        batch = yield from self._messages.co_batch(requests, with_md5=True)
         if batch:
             *before, (exchange, head, body) = batch
             going = self._begin_request(exchange, head, body, before)
             if going is not None:
                 yield from going
         return [exchange for exchange, _, _ in batch]
-
-    def _co_build_batch(
-        self, requests: Iterable[tuple[Any, ...]], *, with_md5: bool
-    ) -> Co[list[Whole]]:
-        """Return *requests*, checked and built, so that they can be sent together."""
-        coming = iterate(requests, "requests", "an iterable of (method, path, headers, body)")
-        batch: list[Whole] = []
-        while some := list(itertools.islice(coming, AT_ONCE)):
-            if batch:
-                yield from co_checkpoint()
-            batch += self._build_several(len(batch), some, with_md5)
-        for exchange, _, _ in batch[:-1]:
-            if exchange.closes or exchange.upgrades:
-                what = f"{exchange} would be the last request of its connection"
-                raise self._session.shared.labelled(InvalidRequest(what), exchange)
-        return batch
-
-    def _build_several(
-        self, place: int, requests: list[tuple[Any, ...]], with_md5: bool
-    ) -> list[Whole]:
-        """Return what `_build_whole` does of each; the first one is at *place*."""
-        known = self._known_heads.get
-        heads: list[bytes | None]
-        try:
-            heads = [known((method, path, None)) for method, path in requests]
-        except (TypeError, ValueError):  # something else than pairs of strings
-            heads = [None] * len(requests)
-        if None not in heads:
-            all_known = cast("list[bytes]", heads)
-            return [
-                (Exchange(method, path), head, None)
-                for (method, path), head in zip(requests, all_known, strict=True)
-            ]
-        places = itertools.count(place)
-        return [
-            (Exchange(*request), head, None)
-            if head is not None
-            else self._build_whole(place, request, with_md5)
-            for request, head, place in zip(requests, heads, places, strict=False)
-        ]
-
-    def _build_whole(self, place: int, request: tuple[Any, ...], with_md5: bool) -> Whole:
-        """Return an exchange, with head and body, that can be sent at once."""
-        if not isinstance(request, tuple | list) or len(request) not in COUNTS:
-            advice = ": send() and Pipeline take it" if isinstance(request, Request) else ""
-            count = f" of {len(request)}" if isinstance(request, tuple | list) else ""
-            raise TypeError(
-                f"requests[{place}] is (method, path), perhaps with headers and body, not "
-                f"{quoted(request)}{count}{advice}"
-            )
-        method, path, *more = request
-        if not more and type(method) is str and type(path) is str:
-            if (known := self._known_heads.get((method, path, None))) is not None:
-                return Exchange(method, path), known, None
-            exchange, head, _ = self._build_exchange(method, path, None, None)
-            return exchange, head, None
-        headers, body = (*more, None, None)[:2]
-        if isinstance(body, BodyFollowing):
-            raise TypeError("bodies of requests that are sent together cannot follow")
-        exchange, head, whole = self._build(method, path, headers, body, False, with_md5=with_md5)
-        return exchange, head, cast("memoryview | None", whole)
-
-    def _build(
-        self,
-        method: str,
-        path: str,
-        headers: Fields | None,
-        body: Buffer | BodyFollowing | None,
-        expect100: bool,
-        *,
-        with_md5: bool = True,
-    ) -> tuple[Exchange, bytes, memoryview | BodyFollowing | None]:
-        """Return an exchange, its head, and its body as it can be sent.
-
-        *with_md5* says whether Content-MD5 is added if `content_md5` does not say.
-        """
-        try:
-            if type(method) is not str or type(path) is not str:
-                method = as_string(method, "method")
-                path = path if type(path) is Target else as_string(path, "path")
-            exchange = self._new_exchange(method, path)
-            if headers is None and body is None and not expect100 and method != "CONNECT":
-                framing = EMPTY.get(method, "")
-                return exchange, self._heads.build(method, path, NO_FIELDS, framing), None
-            fields = NO_FIELDS if headers is None else as_lines(headers)
-            values = fields.values
-            if body is not None and not isinstance(body, BodyFollowing):
-                body = as_bytes(body, "body")
-            expected = ""
-            if expect100:
-                from .h1 import expect_continue  # noqa: PLC0415 - few requests do that
-
-                exchange.expects_continue = expect_continue.is_expected(body, values)
-                expected = expect_continue.EXPECT if exchange.expects_continue else ""
-            exchange.upgrades = method == "CONNECT" or "upgrade" in values
-            check_meaning(values, method, body is not None)
-            if not self._heads.minor:
-                unknown = isinstance(body, BodyFollowing) and body.length is None
-                check_version_0(values, chunked=unknown, expects=expect100)
-            if self.content_md5 is not None:
-                with_md5 = self.content_md5
-            framing = framing_lines(method, values, body, with_md5=with_md5) + expected
-            exchange.closes = closes(values, self._heads.minor)
-            return exchange, self._heads.build(method, path, fields, framing), body
-        except InvalidRequest as exc:
-            self.label_error(exc, method, path)
-            raise
-
-    def label_error(self, exc: BaseException, method: str, path: str) -> None:
-        """Say in *exc* that it is about a request of this connection, which is not sent yet.
-
-        That is how the errors of `Request` objects and of streams get their URL. Nothing happens
-        if it says already what it is about, or is no `DugongError`.
-
-        Args:
-            exc: what is about to be raised.
-            method: request method.
-            path: request target.
-
-        """
-        if isinstance(method, str) and isinstance(path, str):
-            target = path if type(path) is Target else as_string(path, "path")
-            self._session.shared.label(exc, Exchange(shown_text(method), target))
 
     def co_write(self, buf: Buffer) -> Co[None]:
         """Write body data of the request that announced `BodyFollowing`, and was sent last.
@@ -843,7 +712,7 @@ class Operations:
                 may be repeated is in `DugongError.request_sent`.
 
         """
-        exchange, head, whole = self._build_exchange(method, path, headers, body)
+        exchange, head, whole = self._messages.whole(method, path, headers, body)
         session = self._session
         if session.limits.total is not None:
             return self._co_exchange_in_time(exchange, head, whole)
@@ -863,30 +732,6 @@ class Operations:
         if total is None:
             return going
         return limited(total, "total", going, "there was no whole response")
-
-    def _build_exchange(
-        self, method: str, path: str, headers: Fields | None, body: Any
-    ) -> tuple[Exchange, bytes, memoryview | Request | None]:
-        """Return an exchange, its head, and its body; or a request whose head is not known yet."""
-        known = self._known_heads
-        key: tuple[Any, ...] | None = None
-        if body is None and (headers is None or isinstance(headers, FieldLines)):
-            key = (method, path, headers)
-            if (head := known.get(key)) is not None:
-                return Exchange(method, path), head, None
-        if isinstance(body, BodyFollowing):
-            raise TypeError("a body of exchange() cannot follow: use send_request() and write()")
-        if body is not None and not is_whole(body):
-            request = Request(method, path, headers, body)
-            return self._new_exchange(method, path), b"", request
-        exchange, head, whole = self._build(method, path, headers, body, False, with_md5=False)
-        if key is None or not self._heads.repeats or exchange.upgrades or exchange.closes:
-            pass
-        elif type(path) is str:  # a `Target` may have what a string of that text must not have
-            if len(known) >= MOST_KNOWN:
-                known.clear()
-            known[key] = head
-        return exchange, head, cast("memoryview | None", whole)
 
     def _co_exchange_beside(
         self,
@@ -908,12 +753,12 @@ class Operations:
                 if exc.request_sent != "no":
                     raise
                 self._renew(alone.session, exc)
-                exchange = self._new_exchange(exchange.method, exchange.target)
+                exchange = self._messages.new_exchange(exchange.method, exchange.target)
         while (session := self._session).concurrent:
             source = None
             body: memoryview | BodyFollowing | None
             if isinstance(whole, Request):
-                exchange, head, body, source = self._build_following(whole)
+                exchange, head, body, source = self._messages.following(whole)
             else:
                 body = whole
             try:
@@ -925,7 +770,7 @@ class Operations:
                 if exc.request_sent != "no" or source is not None:
                     raise
                 self._renew(session, exc)
-                exchange = self._new_exchange(exchange.method, exchange.target)
+                exchange = self._messages.new_exchange(exchange.method, exchange.target)
         if complete:
             replies: list[Reply] = []
             batch: list[Whole] = [(exchange, head, cast("memoryview | None", whole))]
@@ -1020,7 +865,7 @@ class Operations:
             replies = []
         elif not isinstance(replies, list):
             raise TypeError(f"replies is a list, not {quoted(replies)}")
-        batch = yield from self._co_build_batch(requests, with_md5=False)
+        batch = yield from self._messages.co_batch(requests, with_md5=False)
         if batch:
             going = self._co_exchange_batch(batch, replies, gathers)
             if (total := self._session.limits.total) is not None:
@@ -1052,7 +897,7 @@ class Operations:
             else:
                 return
             batch = [
-                (self._new_exchange(exchange.method, exchange.target), head, body)
+                (self._messages.new_exchange(exchange.method, exchange.target), head, body)
                 for exchange, head, body in batch
                 if not exchange.complete
             ]
@@ -1106,7 +951,7 @@ class Operations:
             DugongError: what `co_exchange` raises.
 
         """
-        exchange, head, whole = self._build_exchange(method, path, headers, body)
+        exchange, head, whole = self._messages.whole(method, path, headers, body)
         session = self._session
         shared = session.shared
         exchanges = self._exchanges
@@ -1197,7 +1042,7 @@ class Operations:
         source = None
         body: memoryview | BodyFollowing | None
         if isinstance(whole, Request):
-            exchange, head, body, source = self._build_following(whole)
+            exchange, head, body, source = self._messages.following(whole)
         else:
             body = whole
         exchange.abandoned = True
@@ -1287,7 +1132,7 @@ class Operations:
             raise not_a_request(request)
         if is_whole(request.body):
             body = cast("Buffer | BodyFollowing | None", request.body)
-            exchange, head, whole = self._build(
+            exchange, head, whole = self._messages.build(
                 request.method, request.target, request.headers, body, False, with_md5=False
             )
             going = self._begin_request(exchange, head, whole)
@@ -1302,7 +1147,7 @@ class Operations:
 
     def _co_send_stream(self, request: Request) -> Co[Exchange]:
         """Send *request*, whose body has to be read; see `co_send`."""
-        exchange, head, following, source = self._build_following(request)
+        exchange, head, following, source = self._messages.following(request)
         try:
             going = self._begin_request(exchange, head, following)
         except BaseException:
@@ -1312,25 +1157,6 @@ class Operations:
             yield from co_restoring(going, source)
         yield from self._co_feed(exchange, source)
         return exchange
-
-    def _build_following(
-        self, request: Request
-    ) -> tuple[Exchange, bytes, BodyFollowing, BodySource]:
-        """Return an exchange, its head, and what announces and has its body, to be read."""
-        source = request.source()
-        try:
-            following = BodyFollowing(source.begin())
-        except StateError as exc:
-            self.label_error(exc, request.method, request.target)
-            raise
-        try:
-            exchange, head, _ = self._build(
-                request.method, request.target, request.headers, following, False
-            )
-        except BaseException:
-            source.restore()
-            raise
-        return exchange, head, following, source
 
     def _co_feed(self, exchange: Exchange, source: BodySource) -> Co[None]:
         """Write the body of *exchange*, whose head is sent, from *source* to its end."""

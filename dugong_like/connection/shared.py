@@ -38,6 +38,7 @@ from .time_limits import set_limits
 if TYPE_CHECKING:
     from threading import RLock
 
+    from ..transport.connect.route import Route
     from ..transport.filters.minimum_rate import Meter
     from ..transport.stream import Stream
     from ..transport.timings import Timings
@@ -198,17 +199,7 @@ class SharedState(StreamInUse):
             exchange: the request that it is about; None if there is none, as of connecting.
 
         """
-        if not isinstance(exc, DugongError) or exc.url:
-            return
-        route = self.route
-        if exchange is None:
-            exc.label("", route.origin, route.detour)
-        else:
-            method = ascii(exchange.method)[1:-1]  # perhaps it is none
-            exc.label(method, route.url(method, exchange.target))
-            unencrypted = route.port == HTTPS_PORT and route.ssl_context is None
-            if unencrypted and not exchange.answered and isinstance(exc, PEERS):
-                exc.append("on the port of https: is TLS missing?")
+        label(exc, self.route, exchange)
 
     def labelled(self, exc: E, exchange: Exchange | None = None) -> E:
         """Return *exc*, about to be raised, with its label; see `label`.
@@ -494,6 +485,23 @@ class SharedState(StreamInUse):
                 return False
             self._callbacks = tuple(callbacks)
         return True
+
+
+def label(exc: BaseException, route: Route, exchange: Exchange | None) -> None:
+    """Say in *exc* that it is about *exchange*, or about connecting by *route*.
+
+    Nothing happens if it says that already, or is no `DugongError`.
+    """
+    if not isinstance(exc, DugongError) or exc.url:
+        return
+    if exchange is None:
+        exc.label("", route.origin, route.detour)
+        return
+    method = ascii(exchange.method)[1:-1]  # perhaps it is none
+    exc.label(method, route.url(method, exchange.target))
+    unencrypted = route.port == HTTPS_PORT and route.ssl_context is None
+    if unencrypted and not exchange.answered and isinstance(exc, PEERS):
+        exc.append("on the port of https: is TLS missing?")
 
 
 def _broken(failure: Exception | None, sent: Sent) -> ConnectionClosed:

@@ -38,6 +38,7 @@ from dugong_like import (
     ScriptedTransport,
     run,
 )
+from dugong_like.connection.request_messages import RequestMessages
 
 
 def answer(text, *fields):
@@ -309,16 +310,22 @@ class Counting(HTTPConnection):
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
-        self.built = 0
-        self._known_heads = CountingDict()
+        self._messages = CountingMessages(self._config, None)
+        self._messages.known = CountingDict()
 
     @property
     def sent(self):
-        return self.built + self._known_heads.found
+        return self._messages.built + self._messages.known.found
 
-    def _build(self, *arguments, **options):
+
+class CountingMessages(RequestMessages):
+    """Counts what is built."""
+
+    built = 0
+
+    def build(self, *arguments, **options):
         self.built += 1
-        return super()._build(*arguments, **options)
+        return super().build(*arguments, **options)
 
 
 class CountingDict(dict):

@@ -127,18 +127,18 @@ def test_request_given_up_in_the_middle_breaks_the_connection(monkeypatch, waits
 
 
 def request(conn):
-    exchange, head, _ = conn._build("POST", "/", {}, b"0123456789", False)
+    exchange, head, _ = conn._messages.build("POST", "/", {}, b"0123456789", False)
     return conn._session.sender.request(exchange, head, b"0123456789")
 
 
 def request_and_others(conn):
-    batch = [conn._build("GET", path, {}, None, False) for path in ("/1", "/2")]
+    batch = [conn._messages.build("GET", path, {}, None, False) for path in ("/1", "/2")]
     (first, one, _), (last, head, _) = batch
     return conn._session.sender.request(last, head, None, [(first, one, None)])
 
 
 def begin_exchange(conn):
-    exchange, head, _ = conn._build("POST", "/", {}, b"0123456789", False)
+    exchange, head, _ = conn._messages.build("POST", "/", {}, b"0123456789", False)
     return conn._session.begin(exchange, head, b"0123456789")
 
 

@@ -193,7 +193,7 @@ def test_closed_while_a_large_body_comes_it_leaves_nothing(monkeypatch, step):
     stream = PeerStream(numbered)
     conn = connection(monkeypatch, stream, versions=("h2",), whole_below=100)
     assert bodies_of(stream, conn.co_exchange("GET", "/0")) == [b""]
-    built = conn._build_exchange("PUT", "/300000", None, b"x")
+    built = conn._messages.whole("PUT", "/300000", None, b"x")
     going = conn._co_exchange_beside(*built, complete=True)
     for _ in range(step):
         next(going)
