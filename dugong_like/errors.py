@@ -793,6 +793,7 @@ class DNSUnavailable(TransportError):
 
 
 MAX_REFUSAL_BODY: Final = 65536  # bytes; an error page of a proxy is a few KiB
+MAX_REFUSAL_TIME: Final = 5.0  # seconds until it has arrived; the status says enough
 
 TEMPORARY_ERRNOS: Final = frozenset(
     getattr(errno, name)

@@ -12,6 +12,7 @@ Not here: which connection it is (websocket_dispatch.py), the handshake
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,9 @@ from ..connection.websocket import WebSocket
 from ..connection.websocket_handler import WebSocketHandler, check_handler
 from ..errors import (
     MAX_REFUSAL_BODY,
-    BodyTooLarge,
+    MAX_REFUSAL_TIME,
+    ConnectionTimedOut,
+    DugongError,
     InvalidRequest,
     StateError,
     StatusError,
@@ -35,7 +38,7 @@ from ..http.websocket.handshake import (
     refused,
 )
 from ..http.websocket.options import WebSocketArguments, WebSocketOptions
-from ..polling.contract import Co
+from ..polling.contract import Co, within
 from .request_building import RequestOptions, SharedOptions, unknown_option
 from .response import ReadingOptions, Response
 
@@ -166,14 +169,15 @@ def _labelled(exc: WebSocketRefused) -> WebSocketRefused:
 
 
 def _co_read_refusal(response: Response) -> Co[None]:
-    """Read the body of *response*, which opens no WebSocket; none that is large."""
+    """Read the body of *response*, which opens no WebSocket; none that is large, late or cut."""
     own = response.options
     most = MAX_REFUSAL_BODY if own.max_body is None else min(own.max_body, MAX_REFUSAL_BODY)
     response.options = ReadingOptions(own.decompress, most, own.default_encoding, own.loads)
+    late = ConnectionTimedOut("the body of a response that opens no WebSocket came too late")
     try:
-        yield from response.co_read()
-    except BodyTooLarge:
-        pass
+        yield from within(time.monotonic() + MAX_REFUSAL_TIME, response.co_read(), late)
+    except DugongError:
+        pass  # the status says why
 
 
 def as_http(url: URL | str) -> URL | str:

@@ -6,7 +6,7 @@ import base64
 import pytest
 import trio
 from kit.frames import TEXT, frame
-from kit.support import ScriptedServer
+from kit.support import ScriptedServer, read_head
 from kit.websocket_servers import SILENT, serving
 from websockets.sync.server import basic_auth, unix_serve
 
@@ -371,6 +371,22 @@ def test_a_large_refusal_is_not_read_to_its_end():
         with pytest.raises(WebSocketRefused, match="the status is 200") as caught:
             client.websocket(f"ws://127.0.0.1:{server.port}/")
         assert caught.value.response.is_closed
+
+
+@pytest.mark.parametrize("end", ["late", "cut"])
+def test_a_refusal_whose_body_does_not_end_is_one(monkeypatch, end):
+    monkeypatch.setattr("dugong_like.client.websocket.MAX_REFUSAL_TIME", 0.05)
+
+    def serve(sock):
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 100\r\n\r\nno")
+        if end == "late":
+            sock.recv(1)  # until the client closes
+
+    with ScriptedServer(serve) as server, Client(timeout=60) as client:
+        with pytest.raises(WebSocketRefused, match="403 instead of 101") as info:
+            client.websocket(f"ws://127.0.0.1:{server.port}/")
+    assert info.value.response.status_code == 403
 
 
 def test_a_wrong_response_closes_the_connection():
