@@ -4,10 +4,10 @@ Both use the same library for the frames, so the difference is what is around it
 and the operations. Blocking, on asyncio, and on trio; with and without permessage-deflate; against
 the server of websockets on another core.
 
-Run: ``python3 -m contrib.bench.websocket [--rounds 7] [--count 1000]``. Unit: CPU time (user +
-system) of the client's process in microseconds for each echo, and wall time beside it. The clients
-take turns, and the least of all rounds counts; differences below the spread are noise. Needs
-``websockets``, and for its rows trio.
+Run: ``python3 -m contrib.bench.websocket [--rounds 7] [--count 1000] [--json FILE]``. Unit: CPU
+time (user + system) of the client's process in microseconds for each echo, and wall time beside
+it. The clients take turns, and the least of all rounds counts; differences below the spread are
+noise. Needs ``websockets``, and for its rows trio.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib.util
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 MESSAGE: Final = ("{'name': 'value', 'number': 12345, 'list': [1, 2, 3]}\n" * 20)[:1024]
 WARM_UP: Final = 50  # echoes before the clock starts
@@ -174,17 +176,47 @@ def measured(rounds: int, count: int, port: int) -> dict[tuple[str, bool, str], 
     return results
 
 
-def report(results: dict[tuple[str, bool, str], list[Clock]]) -> Iterator[str]:
-    """Return the lines of the table."""
-    yield f"{'echo of 1 KiB':<24}{'client':<14}{'CPU µs':>8}{'spread':>8}{'wall µs':>9}{'ratio':>7}"
+class Row(NamedTuple):
+    """The figures of one client in one way.
+
+    Attributes:
+        work: the way, and whether messages are compressed.
+        client: its name.
+        cpu: microseconds of processor time for each echo, of the best round.
+        spread: by how much the middle round took more, as a fraction.
+        wall: microseconds for each echo.
+        ratio: *cpu* as a multiple of that of websockets.
+
+    """
+
+    work: str
+    client: str
+    cpu: float
+    spread: float
+    wall: float
+    ratio: float
+
+
+def rows(results: dict[tuple[str, bool, str], list[Clock]]) -> list[Row]:
+    """Return the figures of all clients in all ways."""
+    found = []
     for (way, deflate, client), times in results.items():
         least = min(cpu for cpu, _ in times) * MICRO
         best_peer = min(cpu for cpu, _ in results[way, deflate, "websockets"]) * MICRO
-        most = sorted(cpu for cpu, _ in times)[len(times) // 2] * MICRO
+        middle = sorted(cpu for cpu, _ in times)[len(times) // 2] * MICRO
+        wall = min(wall for _, wall in times) * MICRO
         name = f"{way}{', deflate' if deflate else ''}"
+        found.append(Row(name, client, least, (middle - least) / least, wall, least / best_peer))
+    return found
+
+
+def report(found: list[Row]) -> Iterator[str]:
+    """Return the lines of the table."""
+    yield f"{'echo of 1 KiB':<24}{'client':<14}{'CPU µs':>8}{'spread':>8}{'wall µs':>9}{'ratio':>7}"
+    for row in found:
         yield (
-            f"{name:<24}{client:<14}{least:>8.1f}{(most - least) / least:>8.0%}"
-            f"{min(wall for _, wall in times) * MICRO:>9.1f}{least / best_peer:>7.2f}"
+            f"{row.work:<24}{row.client:<14}{row.cpu:>8.1f}{row.spread:>8.0%}"
+            f"{row.wall:>9.1f}{row.ratio:>7.2f}"
         )
 
 
@@ -193,12 +225,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--json", metavar="FILE", help="write all figures")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     with serving(cores[-1]) as port:
         os.sched_setaffinity(0, {cores[0]})
-        for line in report(measured(options.rounds, options.count, port)):
-            print(line)
+        found = rows(measured(options.rounds, options.count, port))
+    for line in report(found):
+        print(line)
+    if options.json:
+        Path(options.json).write_text(json.dumps([row._asdict() for row in found], indent=1))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 ``.. figures-table::`` has a line for each row: what it is, the workload, our client and the peers
 to name, with ``|`` between them. A client may be followed by the number of what it does at once.
+
+``.. websocket-table::`` has all rows of doc/performance-websocket.json, if there has been a run.
 """
 
 import json
@@ -14,6 +16,8 @@ from from_source import table
 from sphinx.application import Sphinx
 
 FIGURES = "performance.json"
+WEBSOCKET_FIGURES = "performance-websocket.json"
+WEBSOCKET_HEADER = ["Echo of 1 KiB", "CPU", "CPU of websockets", "ratio"]
 LARGE = 10  # figures from here on are written without a fraction
 HEADER = ["Work", "CPU", "of the floor", "of pycurl", "Other libraries"]
 
@@ -39,6 +43,37 @@ class FiguresTable(Directive):
             cells = figures(workloads[name], ours, peers.split())
             rows.append([nodes.inline("", "", *parsed), *map(nodes.Text, cells)])
         return [table([40, 15, 10, 10, 25], HEADER, rows)]
+
+
+class WebSocketTable(Directive):
+    """The rows of the last run of contrib/bench/websocket.py: ours beside those of websockets."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table; a sentence before the first run."""
+        environment = self.state.document.settings.env
+        environment.note_dependency(WEBSOCKET_FIGURES)
+        path = Path(environment.srcdir, WEBSOCKET_FIGURES)
+        if not path.exists():
+            return [nodes.paragraph(text="There are no figures of this machine yet.")]
+        rows = [
+            [nodes.Text(cell) for cell in cells] for cells in echoes(json.loads(path.read_text()))
+        ]
+        return [table([30, 20, 20, 15], WEBSOCKET_HEADER, rows)]
+
+
+def echoes(lines: list[dict[str, Any]]) -> list[list[str]]:
+    """Return the cells of all rows, as text."""
+    peers = {line["work"]: line for line in lines if line["client"] == "websockets"}
+    return [
+        [
+            line["work"],
+            f"{short(line['cpu'])} µs",
+            f"{short(peers[line['work']]['cpu'])} µs",
+            ratio(line["ratio"]),
+        ]
+        for line in lines
+        if line["client"] == "dugong_like"
+    ]
 
 
 def figures(workload: dict[str, Any], ours: str, peers: list[str]) -> list[str]:
@@ -74,4 +109,5 @@ def ratio(value: float | None) -> str:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx about the directive."""
     app.add_directive("figures-table", FiguresTable)
+    app.add_directive("websocket-table", WebSocketTable)
     return {"parallel_read_safe": True}
