@@ -394,7 +394,7 @@ class Pool:
             origin: where it leads.
             timeouts: those that hold if a connection is opened; None for its own.
 
-        Raises what `Sharing.co_acquire` raises.
+        Returns what `Sharing.co_acquire` returns, and raises what it raises.
         """
         return self._shared().co_acquire(origin, None, timeouts)
 

@@ -110,6 +110,7 @@ class Operations:
 
     @content_md5.setter
     def content_md5(self, content_md5: bool | None) -> None:
+        """Set it for the requests that are sent from now on."""
         self._messages.content_md5 = content_md5
 
     def label_error(self, exc: BaseException, method: str, path: str) -> None:
