@@ -9,8 +9,8 @@ response, and with ``?trailers`` these follow. The body of a request comes back 
 its trailers as those of the response. `RESETS` end the stream in one of its phases; with ``?early``
 a response without a body comes before that of the request has.
 
-Each connection has a window of its own for uploads, and room for `LEAST_STREAMS` to `MOST_STREAMS`
-requests. Both change now and then.
+Once a connection has begun, it has a window of its own for uploads, and room for `LEAST_STREAMS` to
+`MOST_STREAMS` requests. Both change now and then.
 """
 
 from __future__ import annotations
@@ -68,18 +68,21 @@ class Serving(asyncio.Protocol):
         self._coming: dict[int, Coming] = {}
         self._leaving: dict[int, tuple[Coming, bytes]] = {}
         self._transport: asyncio.Transport | None = None
-        self._changing = False
+        self._is_new = True  # the settings that begin the connection are not acknowledged
+        self._changing = True  # nor are the last ones
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to serve."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._http.initiate_connection()
-        self._change()
         self._send()
 
     def _change(self) -> None:
-        """Change the settings; not before the last ones are acknowledged, which h2 mixes up."""
+        """Change the settings; not before the last ones are acknowledged.
+
+        On each acknowledgement h2 applies all that has changed, which the client may not have seen.
+        """
         chance, codes = self._chance, h2.settings.SettingCodes
         self._http.update_settings(
             {
@@ -107,6 +110,9 @@ class Serving(asyncio.Protocol):
         stream: int = getattr(event, "stream_id", None) or 0
         if isinstance(event, h2.events.SettingsAcknowledged):
             self._changing = False
+            if self._is_new:
+                self._is_new = False
+                self._change()
         elif isinstance(event, h2.events.RequestReceived):
             self._begin_request(stream, dict(event.headers)[b":path"].decode())
         elif isinstance(event, h2.events.DataReceived):
