@@ -80,6 +80,10 @@ class BaseStream:
 
     # ---- derived from them
 
+    def recv_all_into(self, buffer: memoryview) -> int | None:
+        """Receive as `recv_into` does; see `Stream.recv_all_into`."""
+        return self.recv_into(buffer)
+
     def recv(self, size: int) -> bytes | None:
         """Receive up to *size* bytes, as `recv_into` does; see `Stream.recv`."""
         buffer = bytearray(size)

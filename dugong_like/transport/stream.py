@@ -61,6 +61,14 @@ class Stream(Protocol):
         """
         ...
 
+    def recv_all_into(self, buffer: memoryview) -> int | None:
+        """Receive what has arrived into *buffer*, as `recv_into` does.
+
+        That may return less, such as one record of TLS. Here one more attempt is made than needed,
+        which pays only if often more has arrived.
+        """
+        ...
+
     def recv(self, size: int) -> bytes | None:
         """Receive and return up to *size* bytes; ``b""`` is the end of the stream.
 

@@ -67,6 +67,10 @@ class TCPStream(Waits):
             raise lost(exc) from exc
         return None if count == 0 and not self._is_the_end() else count
 
+    def recv_all_into(self, buffer: memoryview) -> int | None:
+        """See `Stream.recv_all_into`."""
+        return self.recv_into(buffer)
+
     def _is_the_end(self) -> bool:
         """Check, at the end of the stream, whether the sender got the report of a reset.
 

@@ -848,7 +848,10 @@ class Pump:
         except IndexError:
             memory = memoryview(bytearray(MEMORY))
         try:
-            count = stream.recv_into(memory)
+            # If there are many streams, much is on its way, and all that is to be done for one
+            # reception is done for all of it.
+            many = len(self._of_stream) > 1
+            count = (stream.recv_all_into if many else stream.recv_into)(memory)
         except ConnectionClosed as exc:
             self.lose(exc)
             return False

@@ -63,6 +63,10 @@ class WrappedStream:
         """See `Stream.recv_into`."""
         return self.inner.recv_into(buffer)
 
+    def recv_all_into(self, buffer: memoryview) -> int | None:
+        """See `Stream.recv_all_into`; it is filtered as `recv_into` does."""
+        return self.recv_into(buffer)
+
     def recv(self, size: int) -> bytes | None:
         """See `Stream.recv`."""
         return self.inner.recv(size)

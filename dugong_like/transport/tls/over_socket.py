@@ -31,6 +31,7 @@ T = TypeVar("T")
 SSLContext = ssl.SSLContext
 RECORD: Final = 16384  # bytes of payload in the largest TLS record (RFC 8446 section 5.1)
 MOST_RECORDS: Final = 262144  # bytes moved with one call, a limit for the time with the lock
+MOST_SHORT: Final = 100  # records received with one call, as these may have one byte each
 
 
 def check_context(context: object) -> None:
@@ -183,21 +184,33 @@ class TLSStream(Secured):
         """See `Stream.recv_into`."""
         return self._receive(self._recv_records, buffer)
 
-    def _recv_records(self, buffer: memoryview) -> int:
-        """Receive a record and, if it is a full one, those behind it, as more usually follow."""
+    def recv_all_into(self, buffer: memoryview) -> int | None:
+        """See `Stream.recv_all_into`."""
+        return self._receive(partial(self._recv_records, least=1), buffer)
+
+    def _recv_records(self, buffer: memoryview, least: int = RECORD) -> int:
+        """Receive a record and, if it has *least* bytes, those behind it.
+
+        After a full one more usually follow.
+        """
         if self._kept is not None:
             data = self._take_kept(len(buffer))
             buffer[: len(data)] = data
             return len(data)
         count = total = self._sock.recv_into(buffer)
-        if count == RECORD and len(buffer) > RECORD:
+        if count >= least and len(buffer) > RECORD:
             buffer = buffer[:MOST_RECORDS]
+            records = 1
             try:
-                while count == RECORD and total < len(buffer):
+                while count >= least and total < len(buffer) and records < MOST_SHORT:
                     count = self._sock.recv_into(buffer[total:])
                     total += count
+                    records += 1
             except OSError as exc:
                 self._end_early(exc)
+                return total
+            if not count:  # the end was received, and is to be returned by the next call
+                self.buffered = True
                 return total
         self.buffered = total == len(buffer) and self._sock.pending() > 0
         return total
@@ -227,7 +240,8 @@ class TLSStream(Secured):
         except OSError as exc:
             self._end_early(exc)
         else:
-            self.buffered = self._sock.pending() > 0
+            ended = len(pieces) > 1 and not pieces[-1]  # to be returned by the next call
+            self.buffered = ended or self._sock.pending() > 0
         return b"".join(pieces)
 
     def _receive(self, call: Callable[[Any], T], argument: object) -> T | None:

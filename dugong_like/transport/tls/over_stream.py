@@ -171,6 +171,25 @@ class TLSOverStream(Secured):
         except ssl.SSLZeroReturnError:  # raised behind the close_notify of this side
             return 0
 
+    def recv_all_into(self, buffer: memoryview) -> int | None:
+        """See `Stream.recv_all_into`."""
+        return self._receive(self._read_all_into, buffer)
+
+    def _read_all_into(self, buffer: memoryview) -> int:
+        """Read all records that were received whole, as far as there is room."""
+        total = self._read_into(buffer)
+        try:
+            while total < len(buffer) and self._incoming.pending:
+                if not (count := self._read_into(buffer[total:])):
+                    self._keep(b"")  # the end, to be returned by the next call
+                    break
+                total += count
+        except ssl.SSLWantReadError:
+            pass
+        except OSError as exc:
+            self._keep(b"", exc)
+        return total
+
     def recv(self, size: int) -> bytes | None:
         """See `Stream.recv`."""
         return self._receive(self._read, size)

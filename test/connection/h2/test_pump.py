@@ -466,6 +466,41 @@ def test_calls_of_the_system_for_many_exchanges_at_once(monkeypatch, conn, strea
     assert calls["close"] <= 2
 
 
+class RecordStream(PeerStream):
+    """One whose `recv_into` returns a record of at most 40 bytes, as TLS does.
+
+    Attributes:
+        calls: how often each way of receiving was used.
+
+    """
+
+    def __init__(self, app):
+        super().__init__(app)
+        self.calls = collections.Counter()
+
+    def recv_into(self, buffer):
+        self.calls["record"] += 1
+        return super().recv_into(buffer[:40])
+
+    def recv_all_into(self, buffer):
+        self.calls["all"] += 1
+        return super().recv_into(buffer)
+
+
+def test_all_records_are_received_at_once_if_there_are_many_streams(monkeypatch):
+    """What is done for each reception, such as waking all whose window has grown, is done once."""
+    stream = RecordStream(by_path)
+    conn = connection(monkeypatch, stream, versions=("h2",))
+    assert bodies_of(stream, conn.co_exchange("GET", "/first")) == [b"/first"]
+    assert stream.calls["all"] == 0  # for one stream another attempt would be in vain
+    stream.calls.clear()
+
+    paths = [b"/%d" % number for number in range(100)]
+    going = [conn.co_exchange("GET", path.decode()) for path in paths]
+    assert bodies_of(stream, *going) == paths
+    assert stream.calls.total() <= 8, stream.calls
+
+
 @pytest.fixture
 def beside(monkeypatch, waits):
     """Return a stream, a connection, and operations that have begun, with what they wait for.

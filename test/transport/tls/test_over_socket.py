@@ -7,6 +7,7 @@ import ssl
 import struct
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 from kit.support import ScriptedServer, open_descriptors, read_exactly, wait_until
@@ -23,6 +24,8 @@ from dugong_like import (
 from dugong_like.transport.tls import handshake as secured
 from dugong_like.transport.tls import over_socket as tls
 from dugong_like.transport.tls.over_socket import TLSStream, co_start_tls
+
+CORKED = pytest.mark.skipif(not hasattr(socket, "TCP_CORK"), reason="sends in several packets")
 
 
 def connect(server, context, name="localhost"):
@@ -344,3 +347,73 @@ def test_server_that_chooses_a_protocol_that_was_not_offered_is_refused(certific
     with ScriptedServer(lambda sock: sock.recv(1), context) as server:
         with pytest.raises(HandshakeFailed, match="the protocol h2|BAD_EXTENSION"):
             connect(server, offering(ca, "http/1.1"))
+
+
+def pieces_of_one_flight(stream, receive):
+    """Return what each call of *receive* returns, from when all that the server says has come."""
+    memory = memoryview(bytearray(65536))
+    assert stream.wanted_by_recv(None).poll(30)
+    sizes = []
+    while (count := receive(memory)) is not None:
+        sizes.append(count)
+        if not count:
+            break
+    return sizes
+
+
+def spoken(streams, said):
+    """Return a stream on which all of *said* has arrived, each as a record, with their end."""
+    said_all = threading.Event()
+
+    def say(sock):
+        read_exactly(sock, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # all of it in one packet
+        for piece in said:
+            sock.sendall(piece)
+        with suppress(OSError):
+            sock.settimeout(0)
+            sock.unwrap()  # close_notify, and no FIN
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        sock.settimeout(30)
+        said_all.set()
+        with suppress(OSError):
+            sock.recv(1)
+
+    stream = streams(say, ssl.TLSVersion.TLSv1_2)  # no tickets come in front
+    send(stream, b"x")
+    assert said_all.wait(30)
+    return stream
+
+
+@CORKED
+def test_all_records_that_have_arrived_come_with_one_call(streams):
+    one, all_ = (spoken(streams, [b"x" * 10] * 30) for _ in range(2))
+
+    assert pieces_of_one_flight(one, one.recv_into) == [*[10] * 30, 0]
+    assert pieces_of_one_flight(all_, all_.recv_all_into) == [300, 0]
+
+
+@CORKED
+def test_short_records_do_not_keep_the_lock_for_long(streams):
+    stream = spoken(streams, [b"x"] * (tls.MOST_SHORT + 5))
+
+    assert pieces_of_one_flight(stream, stream.recv_all_into) == [tls.MOST_SHORT, 5, 0]
+
+
+@CORKED
+@pytest.mark.parametrize("how", ["recv", "recv_into", "recv_all_into"])
+def test_end_behind_a_full_record_is_not_waited_for(streams, how):
+    """It has been received with the record, and nothing else may come."""
+    stream = spoken(streams, [b"x" * tls.RECORD])
+    memory = memoryview(bytearray(65536))
+    take = {
+        "recv": lambda: len(stream.recv(65536)),
+        "recv_into": lambda: stream.recv_into(memory),
+        "recv_all_into": lambda: stream.recv_all_into(memory),
+    }[how]
+
+    assert stream.wanted_by_recv(None).poll(30)
+    assert take() == tls.RECORD
+    assert stream.buffered
+    assert not stream.recv_would_block()
+    assert take() == 0

@@ -630,3 +630,22 @@ def test_session_is_resumed_inside(nested, trusting):
         stream.send_end_of_stream()
         stream.close()
     assert reused == [False, True, True]
+
+
+def test_all_records_that_have_arrived_come_with_one_call(quiet_context, trusting):
+    engine = Engine(quiet_context)
+    below = ScriptedStream()
+    stream = TLSOverStream(below, trusting, "localhost")
+    seen = 0
+    while stream.handshake() is None:
+        below.incoming.append(engine.feed(bytes(below.sent[seen:])))
+        seen = len(below.sent)
+    below.incoming.append(engine.feed(bytes(below.sent[seen:])))
+    below.incoming[-1] += b"".join(map(engine.say, [b"x"] * 30))
+    below.incoming.append(engine.say(b"y") + engine.end())
+    memory = memoryview(bytearray(65536))
+
+    assert stream.recv_all_into(memory) == 30
+    assert stream.recv_all_into(memory) == 1
+    assert stream.buffered
+    assert stream.recv_all_into(memory) == 0
