@@ -180,6 +180,7 @@ TESTED_ELSEWHERE = {
     "connection/tls_info.py": "test_options.py",
     "connection/websocket_handler.py": "connection/test_websocket.py, test_async_websocket.py",
     "connection/websocket_opening.py": "connection/test_websocket.py",
+    "connection/refusals.py": "connection/test_websocket.py, client/test_websocket.py",
     "transport/connect/socket_options.py": "test_options.py",
     "transport/connect/existing_socket.py": "test_options.py",
     "transport/tls/handshake.py": "test_over_socket.py, test_over_stream.py",

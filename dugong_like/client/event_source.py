@@ -94,7 +94,8 @@ class EventSource:
             longer pauses gets them.
         last_event_id: the ID of the event to go on after; see `last_event_id`.
         max_event_size: bytes of one event at most; None for any number.
-        stall: seconds without a byte after which a connection counts as failed; None for no limit.
+        stall: seconds without a byte after which a connection counts as failed, above 0; None for
+            no limit.
 
     Raises:
         InvalidOption: an argument has an invalid value, or the body can be sent once only and is to

@@ -14,7 +14,9 @@ from collections import deque
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Final
 
+from ..connection.refusals import co_read_refusal
 from ..errors import (
+    MAX_REFUSAL_BODY,
     ConnectionTimedOut,
     DecodingError,
     DugongError,
@@ -29,8 +31,8 @@ from ..http.content_type import parse_content_type
 from ..http.header_validation import as_lines
 from ..http.redaction import mask_target, quoted
 from ..http.sse import MAX_EVENT_SIZE, EventStreamParser, ServerSentEvent
-from ..polling.contract import Co, PollNeeded, within
-from ..polling.numbers import check_flag, check_int, check_seconds
+from ..polling.contract import Co, PollNeeded
+from ..polling.numbers import check_flag, check_int, check_limit, check_seconds
 from ..polling.pauses import growing_pause
 from ..polling.timeouts import NO_LIMITS, Timeouts
 from ..polling.wake import co_pause
@@ -51,8 +53,6 @@ STALL: Final = 60.0  # seconds: servers are told to send a comment every 15 (sec
 RECONNECT_AFTER: Final = 3.0  # seconds, as browsers
 MAX_WAIT: Final = 60.0  # seconds, as `Retry`
 MIN_PAUSE: Final = 0.1  # seconds, after a connection without an event
-MAX_REFUSAL: Final = 65536  # bytes of the body of a response that is no stream, an error page
-MAX_REFUSING: Final = 5.0  # seconds until these have arrived
 MAX_SHOWN: Final = 60  # characters of them in a message
 
 
@@ -92,7 +92,7 @@ class EventStream:
         if max_event_size is not None:
             check_int("max_event_size", max_event_size, 1)
         if stall is not None:
-            check_seconds(stall, "stall")
+            check_limit(stall, "stall")
         is_repeatable = request.rewindable()
         if reconnect and not is_repeatable:
             raise InvalidOption("reconnect: the body of the request cannot be sent a second time")
@@ -236,11 +236,7 @@ def _with_stall(timeouts: Timeouts, stall: float | None) -> Timeouts:
 def _co_refusal(response: Response) -> Co[SSEError]:
     """Read the beginning of *response*, and return the error for it."""
     parts: list[bytes] = []
-    late = ConnectionTimedOut("the body of a response that is no stream did not arrive in time")
-    try:
-        yield from within(time.monotonic() + MAX_REFUSING, _co_beginning(response, parts), late)
-    except DugongError:
-        pass  # what has arrived says enough
+    yield from co_read_refusal(_co_beginning(response, parts))
     response.keep(b"".join(parts))
     kind = response.field("content-type") or ""
     what = f"of type {quoted(kind[:MAX_SHOWN])}" if kind else "without a Content-Type"
@@ -258,8 +254,8 @@ def _co_refusal(response: Response) -> Co[SSEError]:
 def _co_beginning(response: Response, parts: list[bytes]) -> Co[None]:
     pieces = BytePieces(response, None)
     size = 0
-    while size < MAX_REFUSAL and (piece := (yield from pieces.co_next())) is not None:
-        parts.append(piece[: MAX_REFUSAL - size])
+    while size < MAX_REFUSAL_BODY and (piece := (yield from pieces.co_next())) is not None:
+        parts.append(piece[: MAX_REFUSAL_BODY - size])
         size += len(piece)
 
 

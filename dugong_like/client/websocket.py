@@ -12,17 +12,14 @@ Not here: which connection it is (websocket_dispatch.py), the handshake
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from ..connection.refusals import co_read_refusal
 from ..connection.websocket import WebSocket
 from ..connection.websocket_handler import WebSocketHandler, check_handler
 from ..errors import (
     MAX_REFUSAL_BODY,
-    MAX_REFUSAL_TIME,
-    ConnectionTimedOut,
-    DugongError,
     InvalidRequest,
     StateError,
     StatusError,
@@ -30,6 +27,7 @@ from ..errors import (
 )
 from ..http.redaction import mask_target, quoted, shown_url
 from ..http.url import URL
+from ..http.userinfo import split_credentials
 from ..http.websocket.handshake import (
     SWITCHING_PROTOCOLS,
     Agreement,
@@ -38,7 +36,7 @@ from ..http.websocket.handshake import (
     refused,
 )
 from ..http.websocket.options import WebSocketArguments, WebSocketOptions
-from ..polling.contract import Co, within
+from ..polling.contract import Co
 from .request_building import RequestOptions, SharedOptions, unknown_option
 from .response import ReadingOptions, Response
 
@@ -173,18 +171,14 @@ def _co_read_refusal(response: Response) -> Co[None]:
     own = response.options
     most = MAX_REFUSAL_BODY if own.max_body is None else min(own.max_body, MAX_REFUSAL_BODY)
     response.options = ReadingOptions(own.decompress, most, own.default_encoding, own.loads)
-    late = ConnectionTimedOut("the body of a response that opens no WebSocket came too late")
-    try:
-        yield from within(time.monotonic() + MAX_REFUSAL_TIME, response.co_read(), late)
-    except DugongError:
-        pass  # the status says why
+    yield from co_read_refusal(response.co_read())
 
 
 def as_http(url: URL | str) -> URL | str:
     """Return *url* with the scheme of the request that opens a WebSocket.
 
     Raises:
-        InvalidRequest: it has a fragment (RFC 6455 section 3).
+        InvalidRequest: it has a fragment (RFC 6455 section 3), or is no URL.
 
     """
     if isinstance(url, URL):
@@ -196,7 +190,10 @@ def as_http(url: URL | str) -> URL | str:
     if "#" in url:
         raise _fragment(url)
     match = _scheme(url)
-    return url if match is None else SCHEMES[match[0].lower()] + url[match.end() :]
+    if match is None:
+        return url
+    split_credentials(url)  # an error shows what was given
+    return SCHEMES[match[0].lower()] + url[match.end() :]
 
 
 def _fragment(url: str) -> InvalidRequest:

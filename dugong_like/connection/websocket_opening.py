@@ -19,6 +19,7 @@ from ..http.websocket.handshake import (
     check_fields,
 )
 from ..polling.contract import Co
+from .refusals import co_read_refusal
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -121,11 +122,16 @@ def co_connect(
 def _co_with_body(
     response: HTTPResponse, co_read: Callable[[int], Co[bytes]], give_up: Callable[[], object]
 ) -> Co[HTTPResponse]:
-    """Return *response*, a refusal, with its body; without it, and given up, if that is large."""
+    """Return *response*, a refusal, with its body; without it, and given up, if it has no end."""
     body = bytearray()
-    while data := (yield from co_read(MAX_REFUSAL_BODY)):
+    is_read = yield from co_read_refusal(_co_fill(body, co_read))
+    if is_read and len(body) <= MAX_REFUSAL_BODY:
+        return response.with_body(bytes(body))
+    give_up()
+    return response
+
+
+def _co_fill(body: bytearray, co_read: Callable[[int], Co[bytes]]) -> Co[None]:
+    """Read into *body*, until it is complete or too large."""
+    while len(body) <= MAX_REFUSAL_BODY and (data := (yield from co_read(MAX_REFUSAL_BODY))):
         body += data
-        if len(body) > MAX_REFUSAL_BODY:
-            give_up()
-            return response
-    return response.with_body(bytes(body))

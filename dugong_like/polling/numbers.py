@@ -94,6 +94,21 @@ def check_seconds(seconds: object, name: str, *, optional: bool = True) -> None:
         raise InvalidOption(f"a time limit of {shown(seconds)} seconds for {name}")
 
 
+def check_limit(seconds: object, name: str) -> None:
+    """Check an interval or a time limit called *name* that makes no sense if it is 0.
+
+    Its message says that None is allowed, too; it is never passed here.
+
+    Raises:
+        TypeError: it is not a number.
+        InvalidOption: it is 0, negative, too large, or not a number.
+
+    """
+    check_seconds(seconds, name)
+    if not seconds:
+        raise InvalidOption(f"{name} cannot be {shown(seconds)}: it is above 0, or None for none")
+
+
 def check_deadline(deadline: object, name: str = "deadline") -> None:
     """Check a time of `time.monotonic`, which may have passed.
 

@@ -26,6 +26,7 @@ from dugong_like import (
 )
 from dugong_like.client import event_stream
 from dugong_like.client.event_stream import EventStream
+from dugong_like.connection import refusals
 from dugong_like.polling import contract
 from dugong_like.polling.wake import co_sleep
 
@@ -81,7 +82,7 @@ class Played:
         self.outcomes = outcomes
         self.sends = Sends(*outcomes)
         self.ids = []
-        self.told = ToldTime(monkeypatch, event_stream, contract)
+        self.told = ToldTime(monkeypatch, event_stream, contract, refusals)
         self.stream = EventStream(self.co_send, request or request_to(), **options)
         self.events = []
 
@@ -440,6 +441,7 @@ def test_time_limits_of_the_request_and_of_the_stream(played, stall):
         ("max_event_size", 0, InvalidOption),
         ("max_event_size", 1.5, TypeError),
         ("stall", -1, InvalidOption),
+        ("stall", 0, InvalidOption),
         ("stall", "x", TypeError),
     ],
 )

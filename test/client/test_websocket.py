@@ -375,7 +375,7 @@ def test_a_large_refusal_is_not_read_to_its_end():
 
 @pytest.mark.parametrize("end", ["late", "cut"])
 def test_a_refusal_whose_body_does_not_end_is_one(monkeypatch, end):
-    monkeypatch.setattr("dugong_like.client.websocket.MAX_REFUSAL_TIME", 0.05)
+    monkeypatch.setattr("dugong_like.connection.refusals.MAX_REFUSAL_TIME", 0.05)
 
     def serve(sock):
         read_head(sock)
@@ -454,6 +454,10 @@ def test_schemes():
     for url in ("ws://h/#f", URL("http://h/#f")):
         with pytest.raises(InvalidRequest, match="no fragment"):
             as_http(url)
+    for url in ("ws:///", "wss://", "wss://a b/", "ws://h:x/", "ws://u:p@/", "ws://h/\n"):
+        with pytest.raises(InvalidRequest, match="not a URL.*wss?://") as info:
+            as_http(url)
+        assert "http" not in str(info.value)
 
 
 def test_invalid_arguments():

@@ -18,7 +18,7 @@ from kit.frames import (
     websocket,
 )
 from kit.streams import finish
-from kit.support import ScriptedServer, wait_until
+from kit.support import ScriptedServer, read_head, wait_until
 from kit.websocket_servers import serving
 
 from dugong_like import (
@@ -648,6 +648,24 @@ def test_a_large_refusal_is_not_read_to_its_end():
         with pytest.raises(WebSocketRefused, match="the status is 200") as caught:
             conn.websocket()
         assert caught.value.response.body is None
+
+
+@pytest.mark.parametrize("end", ["late", "cut"])
+def test_a_refusal_whose_body_does_not_end_is_one(monkeypatch, end):
+    monkeypatch.setattr("dugong_like.connection.refusals.MAX_REFUSAL_TIME", 0.05)
+
+    def serve(sock):
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 100\r\n\r\nno")
+        if end == "late":
+            sock.recv(1)  # until the client closes
+
+    with ScriptedServer(serve) as server:
+        conn = HTTPConnection("127.0.0.1", server.port, timeout=60)
+        with pytest.raises(WebSocketRefused, match="the status is 403") as caught:
+            conn.websocket()
+        assert (caught.value.response.status, caught.value.response.body) == (403, None)
+        assert not conn.is_open()
 
 
 def test_arguments_are_checked_before_anything_is_sent():

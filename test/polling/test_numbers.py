@@ -27,6 +27,7 @@ from dugong_like.polling.numbers import (
     check_deadline,
     check_flag,
     check_int,
+    check_limit,
     check_positive,
     check_seconds,
     shown,
@@ -86,7 +87,16 @@ def test_limits_that_make_no_sense(value):
     with pytest.raises(InvalidOption, match="some"):
         check_seconds(value, "some")
     with pytest.raises(InvalidOption, match="some"):
+        check_limit(value, "some")
+    with pytest.raises(InvalidOption, match="some"):
         check_positive("some", value)
+
+
+@pytest.mark.parametrize("value", [0, 0.0, False, fractions.Fraction(0)])
+def test_an_interval_of_zero_makes_no_sense(value):
+    error = TypeError if value is False else InvalidOption
+    with pytest.raises(error, match="some"):
+        check_limit(value, "some")
 
 
 @pytest.mark.parametrize("value", [0, 0.0, 3, 1e300, math.inf, fractions.Fraction(1, 3)])
@@ -94,6 +104,8 @@ def test_limits_that_make_sense(value):
     check_seconds(value, "some")
     check_deadline(value, "some")
     check_deadline(-value, "some")
+    if value:
+        check_limit(value, "some")
     if 0 < value < math.inf:
         check_positive("some", value)
 

@@ -11,9 +11,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from ...connection.refusals import co_read_refusal
 from ...errors import (
     MAX_REFUSAL_BODY,
-    BodyTooLarge,
     DigestMismatch,
     InvalidOption,
     StatusError,
@@ -287,14 +287,12 @@ def _co_explained(going: Co[DownloadResult]) -> Co[DownloadResult]:
 
 
 def co_read_explanation(response: Response) -> Co[None]:
-    """Read the body of *response*, if it is not large, and close it."""
+    """Read the body of *response*, a refusal, if it is neither large nor late, and close it."""
     own = response.options
     most = MAX_REFUSAL_BODY if own.max_body is None else min(own.max_body, MAX_REFUSAL_BODY)
     response.options = ReadingOptions(own.decompress, most, own.default_encoding, own.loads)
     try:
         if not response.is_closed:
-            yield from response.co_read()
-    except BodyTooLarge:
-        pass
+            yield from co_read_refusal(response.co_read())
     finally:
         response.close()

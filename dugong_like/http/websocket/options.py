@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from ...errors import InvalidOption
-from ...polling.numbers import check_int, check_seconds
+from ...polling.numbers import check_int, check_limit, check_seconds
 from ..arguments import as_string, iterate
 from ..header_validation import is_token
 from ..redaction import quoted
@@ -51,10 +51,11 @@ class WebSocketOptions:
         ping_interval: seconds without received bytes after which whoever waits sends a ping; None
             sends none.
         ping_timeout: seconds that may pass then without received bytes; None sets no limit.
-        close_timeout: seconds that closing may take; None sets no limit.
+        close_timeout: seconds that closing may take, 0 for no wait; None sets no limit.
 
     Raises:
-        InvalidOption: a name is not a token, or there twice, or a number is too small.
+        InvalidOption: a name is not a token, or there twice, or a number is too small, such as a
+            *ping_interval* of 0.
         TypeError: an argument has the wrong type.
 
     """
@@ -80,13 +81,11 @@ class WebSocketOptions:
         for name, size in (("max_message", max_message), ("max_fragment", max_fragment)):
             if size is not None:
                 check_int(name, size, 1)
-        for name, seconds in (
-            ("ping_interval", ping_interval),
-            ("ping_timeout", ping_timeout),
-            ("close_timeout", close_timeout),
-        ):
+        for name, seconds in (("ping_interval", ping_interval), ("ping_timeout", ping_timeout)):
             if seconds is not None:
-                check_seconds(seconds, name)
+                check_limit(seconds, name)
+        if close_timeout is not None:
+            check_seconds(close_timeout, "close_timeout")
         self.max_message = max_message
         self.max_fragment = max_fragment
         self.ping_interval = ping_interval

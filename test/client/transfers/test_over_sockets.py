@@ -15,7 +15,7 @@ from kit.every_driver import DRIVERS
 from kit.sites import Site, answer_of
 from kit.support import ROOT, open_descriptors, pattern, wait_until
 
-from dugong_like import AsyncClient, Client, ConnectionClosed, Retry
+from dugong_like import AsyncClient, Client, ConnectionClosed, Retry, StatusError
 from dugong_like.client.transfers import download as download_module
 from dugong_like.client.transfers import ranges as ranges_module
 from dugong_like.polling.wake import co_checkpoint
@@ -100,6 +100,21 @@ def test_under_every_driver(driver, tmp_path):
         assert (result.received, len(site.seen)) == (len(BODY), 9)
         assert os.listdir(tmp_path) == ["file"]
     wait_until(lambda: open_descriptors() <= before)
+
+
+@pytest.mark.parametrize("goes_on", [True, False], ids=["late", "cut"])
+def test_a_refusal_whose_body_does_not_end_is_one(monkeypatch, tmp_path, goes_on):
+    monkeypatch.setattr("dugong_like.connection.refusals.MAX_REFUSAL_TIME", 0.05)
+
+    def refuse(sock, seen):
+        sock.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\nno")
+        return goes_on
+
+    with Site({None: refuse}) as site, client() as downloading:
+        with pytest.raises(StatusError) as failed:
+            downloading.download(url(site), tmp_path / "file")
+    assert failed.value.response.status_code == 404
+    assert failed.value.response.is_closed
 
 
 @BOTH

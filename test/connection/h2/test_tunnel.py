@@ -134,6 +134,26 @@ def test_a_refusal_has_its_response(open_to, path, body):
     assert stream.peer.connection.open_inbound_streams == 0
 
 
+@pytest.mark.parametrize("end", ["late", "cut"])
+def test_a_refusal_whose_body_does_not_end_is_one(monkeypatch, end):
+    monkeypatch.setattr("dugong_like.connection.refusals.MAX_REFUSAL_TIME", 0.05)
+
+    def script(sock):
+        raw = RawConnection(sock, (h2_frames.CONNECT_PROTOCOL, 1))
+        stream = raw.read_until(h2_frames.HEADERS).stream
+        raw.send(h2_frames.headers(stream, (":status", "403")) + h2_frames.data(stream, b"no"))
+        if end == "cut":
+            raw.send(h2_frames.rst_stream(stream, 2))
+        raw.read_to_end()
+
+    with ScriptedServer(script) as server:
+        with HTTPConnection("127.0.0.1", server.port, versions=("h2",), timeout=60) as conn:
+            with pytest.raises(WebSocketRefused, match="403 instead of 200") as info:
+                conn.websocket("/chat")
+            assert (info.value.response.status, info.value.response.body) == (403, None)
+            assert conn.is_open()
+
+
 def test_opening_that_is_given_up_resets_the_stream(open_to):
     conn, stream = open_to()
     going_on(stream, conn.co_exchange("GET", "/"))

@@ -20,6 +20,7 @@ def test_defaults():
     "wrong",
     [
         {"max_message": 0}, {"max_message": -1}, {"max_fragment": 0}, {"ping_interval": -1},
+        {"ping_interval": 0}, {"ping_interval": 0.0}, {"ping_timeout": 0},
         {"ping_timeout": float("nan")}, {"close_timeout": -0.1},
     ],
 )  # fmt: skip
