@@ -853,9 +853,19 @@ def _co_open(lease: WholeLease, timeouts: Timeouts | None) -> Co[bool]:
 
 
 def _co_answers(connection: HTTPConnection) -> Co[bool]:
-    """Return True if the server answers a PING in time."""
+    """Return True if the server answers a PING in time.
+
+    Raises:
+        ConnectionTimedOut: a limit of the caller is over, which says nothing about the server.
+
+    """
+    return (yield from within(monotonic() + PING_TIME, _co_ping(connection)))
+
+
+def _co_ping(connection: HTTPConnection) -> Co[bool]:
+    """Return True if the server answers a PING; False after an error, or the limit of `within`."""
     try:
-        yield from within(monotonic() + PING_TIME, connection.co_ping())
+        yield from connection.co_ping()
     except DugongError:
         return False
     return True

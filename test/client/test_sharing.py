@@ -660,6 +660,23 @@ def test_operation_that_is_closed_while_it_asks_leaves_that_to_the_next(later):
     assert places(pool) == (1, 0)
 
 
+@pytest.mark.parametrize("phase", ["", "total", "pool"])
+def test_limit_of_the_caller_ends_it_while_it_asks(later, phase):
+    """It says nothing about the connection, and no other one is opened."""
+    sharing, pool, connector, server = sharing_of(concurrency=9, keepalive_expiry=600)
+    took(sharing.co_acquire(origin())).release()
+    later(100)
+    with Wake() as server.gate:
+        going = sharing.co_acquire(origin())
+        assert step(going) is None
+        with pytest.raises(ConnectionTimedOut, match="^mine$"):
+            going.throw(ConnectionTimedOut("mine", phase=phase))
+    assert len(connector.made) == 1
+    server.gate = None
+    took(sharing.co_acquire(origin())).release()
+    assert places(pool) == (1, 0)
+
+
 @pytest.mark.parametrize("answers", [True, False])
 def test_connection_with_a_long_exchange_is_asked_as_well(later, answers):
     sharing, pool, connector, server = sharing_of(concurrency=9)

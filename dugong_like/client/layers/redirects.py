@@ -15,7 +15,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from ...errors import (
-    ConnectionTimedOut,
     DugongError,
     InvalidRequest,
     RedirectRefused,
@@ -218,17 +217,26 @@ def co_skip_body(response: Response, most: int = MAX_SKIPPED) -> Co[None]:
     """Read and drop the body of *response*, and close the connection if there is more than *most*.
 
     It is not decoded. An error while it is read does not matter: the connection is closed.
+
+    Raises:
+        ConnectionTimedOut: a limit of the caller is over.
+
     """
     if response.is_closed or response.is_whole:
         return
-    late = ConnectionTimedOut("the body of a response that is not needed did not arrive in time")
     try:
-        response.take_body(decoded=False)
-        yield from within(time.monotonic() + MAX_SKIPPING, _co_skip(response, most), late)
-    except DugongError:
-        pass
+        yield from within(time.monotonic() + MAX_SKIPPING, _co_try_to_skip(response, most))
     finally:
         response.close()
+
+
+def _co_try_to_skip(response: Response, most: int) -> Co[None]:
+    """Skip the body as `_co_skip` does; end at an error, or at the limit of `within`."""
+    try:
+        response.take_body(decoded=False)
+        yield from _co_skip(response, most)
+    except DugongError:
+        pass
 
 
 def _co_skip(response: Response, most: int) -> Co[None]:
