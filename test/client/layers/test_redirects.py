@@ -5,10 +5,19 @@ import io
 import pytest
 from kit.cases import each_case
 
-from dugong_like import ConnectionClosed, Headers, RedirectRefused, TooManyRedirects
+from dugong_like import (
+    POLLIN,
+    ConnectionClosed,
+    ConnectionTimedOut,
+    Headers,
+    PollNeeded,
+    RedirectRefused,
+    TooManyRedirects,
+)
 from dugong_like.client.client import Client
 from dugong_like.client.dispatchers.mock import MockDispatcher
-from dugong_like.client.layers.redirects import OF_A_BODY, SAFE
+from dugong_like.client.layers import redirects
+from dugong_like.client.layers.redirects import OF_A_BODY, SAFE, co_skip_body
 
 HERE = "https://a.test/dir/page?q"
 STATUSES = (300, 301, 302, 303, 304, 305, 306, 307, 308)
@@ -302,3 +311,37 @@ def test_tables_are_lower_case_and_do_not_overlap_with_secrets():
         "proxy-authorization",
     }
     assert Headers([("A", "b")]) == Headers([("a", "b")])
+
+
+class Stuck:
+    """A response whose body does not arrive."""
+
+    is_closed = is_whole = False
+    num_bytes_downloaded = 0
+
+    def take_body(self, *, decoded):
+        assert not decoded
+
+    def co_raw_piece(self):
+        yield PollNeeded(0, POLLIN)
+
+    def close(self):
+        self.is_closed = True
+
+
+@pytest.mark.parametrize("phase", ["", "total", "pool"])
+def test_limit_of_the_caller_ends_it_while_a_body_is_skipped(phase):
+    response = Stuck()
+    going = co_skip_body(response)
+    next(going)
+    with pytest.raises(ConnectionTimedOut, match="^mine$"):
+        going.throw(ConnectionTimedOut("mine", phase=phase))
+    assert response.is_closed
+
+
+def test_body_that_does_not_arrive_is_skipped_for_a_while_only(monkeypatch):
+    monkeypatch.setattr(redirects, "MAX_SKIPPING", -1)
+    response = Stuck()
+    with pytest.raises(StopIteration):
+        next(co_skip_body(response))
+    assert response.is_closed
