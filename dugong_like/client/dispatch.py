@@ -365,7 +365,7 @@ def arriving_response(
         body = message.body
     elif message.length == 0 and not _is_upgraded(message):  # nothing follows the head
         lease.release(message.field("keep-alive"))
-        body = MemoryBody(b"")
+        body = MemoryBody(b"") if request.stream else b""
     else:
         body = ArrivingBody(lease, message)
     response = Response.received(message, request, lease.connection, body)

@@ -27,16 +27,42 @@ def co_write_all(writer: BodyWriter, source: BodySource) -> Co[None]:
     """Write a body from *source* to its end; what is stored in a file is sent by the system."""
     while True:
         if (stored := source.file_range()) is not None:
-            source.skip((yield from co_send_file(writer, *stored)))
+            file, offset, count = stored
+            if count <= MAX_CHUNK and writer.has_bulk():
+                going = writer.begin(write_range, writer, FileRange(file, offset, count))
+                if going is not None:
+                    yield from going
+                source.skip(count)
+            else:
+                source.skip((yield from co_send_file(writer, file, offset, count)))
         elif data := (yield from source.co_next()):
             going = writer.begin(writer.write, as_bytes(data))
             if going is not None:
                 yield from going
         else:
             break
-    going = writer.begin(writer.finish, trailer_lines(writer, source.trailers()))
+    trailers = source.trailers()
+    if not trailers and writer.is_complete():
+        return
+    going = writer.begin(writer.finish, trailer_lines(writer, trailers))
     if going is not None:
         yield from going
+
+
+def write_range(writer: BodyWriter, part: FileRange) -> Co[None] | None:
+    """Write *part*, which its source has examined, by *writer*. A step for `BodyWriter.begin`."""
+    try:
+        going = writer.write(part)
+    except FileFailed as exc:
+        raise exc.error from None
+    return None if going is None else _co_write_range(going)
+
+
+def _co_write_range(going: Co[None]) -> Co[None]:
+    try:
+        yield from going
+    except FileFailed as exc:
+        raise exc.error from None
 
 
 def co_send_file(writer: BodyWriter, file: BinaryIO, offset: int, count: int | None) -> Co[int]:

@@ -13,7 +13,15 @@ from ..errors import FileTooShort, StreamNotReady
 from ..http.arguments import check_size
 from ..polling.binary_streams import BinaryWriter, check_binary
 from ..polling.contract import Co, PollNeeded
-from ..polling.stream_parts import BUFFERED, StreamPart, is_stored, place_of, real_file
+from ..polling.stream_parts import (
+    BUFFERED,
+    UNBUFFERED,
+    StreamPart,
+    examined,
+    is_stored,
+    place_of,
+    real_file,
+)
 from ..transport.zero_copy import PIECE, FileRange, Pipe, can_splice
 
 
@@ -50,9 +58,10 @@ class Source:
         self._place: int | None = None  # where the file was before it was read
         self._part: StreamPart | None = None
         self._memory: memoryview | None = None
-        self._real = real_file(file)
-        if self._real is not None:
-            self._examine(count)
+        self._real: Any = None
+        if (found := examined(file)) is not None:
+            self._real = found[0]
+            self._examine(found[1], count)
         if self._real is None or not hasattr(os, "preadv"):
             self._place = place_of(file)
             if offset and self._place is None:
@@ -60,9 +69,10 @@ class Source:
             start = None if self._place is None else offset
             self._part = StreamPart(file, start, self.size, PIECE)
 
-    def _examine(self, count: int | None) -> None:
-        self._real.flush()  # what was written into it is part of it
-        status = os.fstat(self._real.fileno())
+    def _examine(self, status: os.stat_result, count: int | None) -> None:
+        if type(self._real) not in UNBUFFERED:
+            self._real.flush()  # what was written into it is part of it
+            status = os.fstat(self._real.fileno())
         there = max(status.st_size - self._offset, 0)
         if not is_stored(status) and not self._has(there):
             return

@@ -171,7 +171,7 @@ def check_body(body: object) -> None:
 
 def is_stream(body: object) -> bool:
     """Return True if *body* has a method to read with."""
-    return any(hasattr(body, name) for name in ("readinto", "read1", "read"))
+    return hasattr(body, "readinto") or hasattr(body, "read1") or hasattr(body, "read")
 
 
 def is_operation_stream(body: object) -> bool:
@@ -195,11 +195,16 @@ def check_pieces(body: object) -> None:
         )
 
 
+WHOLE: Final = (bytes, bytearray, memoryview, BodyFollowing)  # all at once, or not here
+
+
 def is_whole(body: object) -> bool:
     """Return True if *body* is not read from a source: None, bytes-like, or `BodyFollowing`."""
-    if body is None or isinstance(body, bytes | bytearray | memoryview | BodyFollowing):
+    if body is None or isinstance(body, WHOLE):
         return True
-    if isinstance(body, str) or hasattr(body, "read") or hasattr(body, "readinto"):
+    if isinstance(body, str) or is_operation_stream(body):
+        return False
+    if hasattr(body, "read") or hasattr(body, "readinto"):
         return False
     try:
         memoryview(body)  # type: ignore[arg-type]  # arrays and the like

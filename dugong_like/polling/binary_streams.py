@@ -87,7 +87,12 @@ def co_read_some(stream: Any, size: int) -> Co[bytes]:
 
 def is_binary(stream: Any, *methods: str) -> bool:
     """Return True if *stream* may be a binary stream, and has one of *methods*."""
-    return not isinstance(stream, io.TextIOBase) and any(hasattr(stream, m) for m in methods)
+    if isinstance(stream, io.TextIOBase):
+        return False
+    for method in methods:  # noqa: SIM110 - a third of the time of any()
+        if hasattr(stream, method):
+            return True
+    return False
 
 
 def check_binary(stream: Any, *methods: str) -> None:

@@ -26,6 +26,7 @@ from .fairness import STEP, TURN
 PIECE: Final = 65536  # bytes read at once, and read ahead where positions have to be checked
 MOST_READS: Final = TURN // STEP  # of a stream that returns little each time; see fairness.py
 BUFFERED: Final = (io.BufferedReader, io.BufferedWriter, io.BufferedRandom)
+UNBUFFERED: Final = (io.FileIO, io.BufferedReader)  # no bytes that are still to be written
 # Exceptions of streams that have positions, but not that of the end.
 NO_END: Final = (AttributeError, TypeError, ValueError, OSError, NotImplementedError)
 
@@ -90,12 +91,19 @@ def real_file(file: Any) -> Any:
     A *real* file is the result of `open` for a regular file: reading its descriptor returns the
     same bytes. That of a `gzip.GzipFile` returns others, and a pipe has no positions.
     """
+    found = examined(file)
+    return None if found is None else found[0]
+
+
+def examined(file: Any) -> tuple[Any, os.stat_result] | None:
+    """Return the `real_file` behind *file*, and its present status; None if there is none."""
     if type(file).__module__ == "tempfile":
         file = getattr(file, "file", file)  # of a NamedTemporaryFile
     raw = file.raw if type(file) in BUFFERED else file
-    if type(raw) is not io.FileIO or not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+    if type(raw) is not io.FileIO:
         return None
-    return file
+    status = os.fstat(raw.fileno())
+    return (file, status) if stat.S_ISREG(status.st_mode) else None
 
 
 def is_stored(status: os.stat_result) -> bool:
@@ -110,8 +118,8 @@ def is_simple(stream: Any) -> bool:
     """Return True if the positions of *stream* certainly are those of the bytes it returns."""
     if type(stream) is io.BytesIO:
         return True
-    real = real_file(stream)
-    return real is not None and is_stored(os.fstat(real.fileno()))
+    found = examined(stream)
+    return found is not None and is_stored(found[1])
 
 
 def stored_range(file: Any, offset: int, count: int) -> tuple[Any, int, int] | None:
@@ -120,12 +128,23 @@ def stored_range(file: Any, offset: int, count: int) -> tuple[Any, int, int] | N
     None if *file* is not stored as it is read, is shorter, or *count* is so small that reading is
     as cheap.
     """
-    if count < PIECE or (real := real_file(file)) is None:
+    if count < PIECE or (found := examined(file)) is None:
         return None
-    status = os.fstat(real.fileno())
+    status = found[1]
     if not is_stored(status) or status.st_size < offset + count:
         return None
     return file, offset, count
+
+
+def _stored_size(stream: Any) -> int | None:
+    """Return the bytes of a file that the system can send; None if *stream* is none."""
+    if (found := examined(stream)) is None or not is_stored(found[1]):
+        return None
+    real, status = found
+    if type(real) in UNBUFFERED:
+        return status.st_size
+    real.flush()  # what was written into it is part of it
+    return os.fstat(real.fileno()).st_size
 
 
 class StreamPart:
@@ -151,15 +170,22 @@ class StreamPart:
     ) -> None:
         self.size = size
         self.taken = 0
-        self._reader = BinaryReader(stream)
+        # Most files that are stored are sent by the system, and not read.
+        self._reader = None if type(stream) in UNBUFFERED else BinaryReader(stream)
         self._stream = stream
         self._start = start
         self._begun = False
+        self._is_stored = False  # in a file that is known to have `size` bytes from `start`
         self._is_behind_end = False
         self._piece = piece
         self._ahead = memoryview(b"")  # bytes read ahead
         self._memory = memoryview(b"")  # of the last read
         self._to_check = False  # check the end when it is reached
+
+    def _reading(self) -> BinaryReader:
+        if self._reader is None:
+            self._reader = BinaryReader(self._stream)
+        return self._reader
 
     def measure(self) -> int | None:
         """Determine the size, if possible, and return it.
@@ -172,6 +198,11 @@ class StreamPart:
         """
         start = self._start
         if self.size is None and start is not None and not self._begun:
+            if (size := _stored_size(self._stream)) is not None:
+                self._begun = self._is_stored = True
+                self._stream.seek(start)  # such a file certainly is there then
+                self.size = max(size - start, 0)
+                return self.size
             self._begin(start)
             end = start if self._is_behind_end else end_of(self._stream)
             if end is not None:
@@ -195,7 +226,7 @@ class StreamPart:
         ahead = bytearray()
         piece: memoryview | None = memoryview(b"")
         for _ in range(MOST_READS):
-            piece = self._reader.read_some(PIECE - len(ahead))
+            piece = self._reading().read_some(PIECE - len(ahead))
             if piece:
                 ahead += piece
             if not piece or len(ahead) == PIECE:
@@ -224,7 +255,7 @@ class StreamPart:
         if len(self._memory) < most:
             self._memory = memoryview(bytearray(most))
         while (count := self.next_into(self._memory[:most])) is None:
-            yield self._reader.need()
+            yield self._reading().need()
         return self._memory[:count]
 
     def file_range(self) -> tuple[Any, int, int] | None:
@@ -239,7 +270,10 @@ class StreamPart:
         ask = getattr(self._stream, "next_file_range", None)
         if ask is not None:
             return ask()  # type: ignore[no-any-return]  # of `Multipart`
-        return stored_range(self._stream, self._start + self.taken, self.size - self.taken)
+        begin, count = self._start + self.taken, self.size - self.taken
+        if self._is_stored:  # if it is shorter by now sending says so
+            return None if count < PIECE else (self._stream, begin, count)
+        return stored_range(self._stream, begin, count)
 
     def skip(self, count: int) -> None:
         """Go on behind *count* bytes of `file_range`, which need not be read any more."""
@@ -269,7 +303,7 @@ class StreamPart:
             memory[:count] = self._ahead[:count]
             self._ahead = self._ahead[count:]
         elif most and not self._is_behind_end:
-            count = self._reader.read_into(memory[:most])
+            count = self._reading().read_into(memory[:most])
         if count:
             self.taken += count
         if count is not None and self.taken == self.size and self._to_check:
@@ -281,7 +315,7 @@ class StreamPart:
         """Check that the position of the stream is its start plus the measured size."""
         end = (self._start or 0) + (self.size or 0)
         if not self._ahead and place_of(self._stream) == end:
-            if not self._reader.read_some(1):
+            if not self._reading().read_some(1):
                 return
             later = end_of(self._stream) or 0
             if place_of(self._stream) == end + 1 <= later:  # it has grown meanwhile

@@ -140,8 +140,10 @@ class TCPStream(Waits):
         self._sending = True
         try:
             part = parts[0]
-            if len(parts) == 1 and part.__class__ is not FileRange:
-                return self._sock.send(part)  # type: ignore[arg-type]  # checked above, which mypy does not see
+            if len(parts) == 1:
+                if isinstance(part, FileRange):
+                    return part.send(self._sock)
+                return self._sock.send(part)
             return send_many(self._sock, parts)
         except BlockingIOError:
             return None

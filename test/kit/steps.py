@@ -77,3 +77,30 @@ class Steps:
         self.frames += event == "call"
         self.codes += event == "opcode"
         return self._trace
+
+
+# Functions of C that are one call of the system each, those of reading and writing streams apart.
+SYSTEM_CALLS = {"fstat", "lseek", "lstat", "open", "poll", "stat"} | {
+    *("recv", "recv_into", "seek", "send", "sendfile", "sendmsg", "tell")
+}
+
+
+def system_calls(function, of=""):
+    """Call *function* in this thread; return the names of the system calls made from Python.
+
+    Those of `SYSTEM_CALLS`, in order, from code of files whose names have *of*. What `open` does
+    itself is not seen.
+    """
+    names = []
+
+    def note(frame, event, function):
+        is_counted = event == "c_call" and of in frame.f_code.co_filename
+        if is_counted and function.__name__ in SYSTEM_CALLS:
+            names.append(function.__name__)
+
+    sys.setprofile(note)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return names

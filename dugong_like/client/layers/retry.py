@@ -113,21 +113,13 @@ class Retry:
         check_seconds(max_wait, "max_wait", optional=False)
         for name, flag in (("jitter", jitter), ("respect_retry_after", respect_retry_after)):
             check_flag(name, flag)
-        if isinstance(methods, str | bytes) or not isinstance(methods, Collection):
-            raise TypeError(f"methods are a collection of strings, not {quoted(methods)}")
-        for method in methods:
-            as_string(method, "a method")
-        if isinstance(statuses, str | bytes) or not isinstance(statuses, Collection):
-            raise TypeError(f"statuses are a collection of numbers, not {quoted(statuses)}")
-        for status in statuses:
-            check_int("a status", status, 100, 999)
+        self.methods = methods if methods is IDEMPOTENT else _as_methods(methods)
+        self.statuses = statuses if statuses is STATUSES else _as_statuses(statuses)
         if budget is not None:
             check_seconds(budget, "budget")
             if budget > 1:
                 raise InvalidOption(f"budget is a share of the requests, at most 1, not {budget}")
         self.total = total
-        self.statuses = frozenset(statuses)
-        self.methods = frozenset(method.upper() for method in methods)
         self.backoff = backoff
         self.max_wait = max_wait
         self.jitter = bool(jitter)
@@ -188,6 +180,24 @@ class Retry:
 
     def __repr__(self) -> str:
         return f"Retry({self.total}, statuses={sorted(self.statuses)}, budget={self.budget})"
+
+
+def _as_methods(methods: Collection[str]) -> frozenset[str]:
+    """Return request methods in capitals. Raises TypeError if they are none."""
+    if isinstance(methods, str | bytes) or not isinstance(methods, Collection):
+        raise TypeError(f"methods are a collection of strings, not {quoted(methods)}")
+    for method in methods:
+        as_string(method, "a method")
+    return frozenset(method.upper() for method in methods)
+
+
+def _as_statuses(statuses: Collection[int]) -> frozenset[int]:
+    """Return status codes. Raises TypeError or InvalidOption if they are none."""
+    if isinstance(statuses, str | bytes) or not isinstance(statuses, Collection):
+        raise TypeError(f"statuses are a collection of numbers, not {quoted(statuses)}")
+    for status in statuses:
+        check_int("a status", status, 100, 999)
+    return frozenset(statuses)
 
 
 class Budgets:

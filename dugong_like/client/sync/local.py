@@ -100,7 +100,7 @@ class SourceFile:
                 raise self._changed()
             self.check()
         else:
-            self.body = FileBody(stream, 0, name)
+            self.body = FileBody(stream, 0, name, status=status)
 
     @property
     def content(self) -> bytes | FileBody:

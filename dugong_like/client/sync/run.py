@@ -510,9 +510,8 @@ class Sync:
         digest = None
         if self._settings.checksum:
             digest = yield from file.co_digest(self._remote.digest_name)
+        # A file that has changed meanwhile is an error of `co_put`, which looks after the answer.
         stored = yield from self._remote.co_put(co_send, file, digest, self._settings.rate)
-        if file.body is not None:
-            file.check()
         self._record.put(file.path, file.size, file.mtime_ns, stored.tag)
         facts = Facts(file.size, file.mtime_ns, stored.tag, stored.digest)
         self._there.add(file.path, facts)

@@ -90,7 +90,7 @@ def co_upload(
         # After a lost answer the condition is about what the first attempt has left there.
         request.extensions["retry"] = only_unsent(retry)
     resumable = as_flag("resumable", own.get("resumable", False))
-    retries = as_retry(own.get("retries", RETRIES))
+    retries = as_retry(own.get("retries", RETRIES)) if resumable or "retries" in own else None
     record = _record_path(own.get("record", False), path)
     _check_resumable(resumable=resumable, trailer=trailer, record=record)
     given = None if path is not None else FileBody(source)
@@ -103,7 +103,7 @@ def co_upload(
                 digests = (f"Repr-Digest {digest}",)
                 yield from _co_prepare_digest(request, body, digest, trailer=trailer)
             response, sent = None, 0
-            if resumable:
+            if resumable and retries is not None:
                 response, sent = yield from _co_resumable(co_send, request, body, retries, record)
             if response is None:
                 response = yield from co_send_file(co_send, request, body, expect100)
@@ -263,9 +263,10 @@ def _opened(path: str | None, given: FileBody | None) -> Iterator[FileBody]:
         assert given is not None
         yield given
         return
-    if not stat.S_ISREG(Path(path).stat().st_mode):  # opening a FIFO would wait
+    # Not by pathlib, which would parse the path each time.
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - opening a FIFO would wait
         raise InvalidOption("source: only a regular file is opened; give a file object")
-    with Path(path).open("rb", buffering=0) as file:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - see above
         yield FileBody(file, 0, path)
 
 

@@ -21,7 +21,7 @@ from ...http.redaction import MAX_PATH, quoted
 from ...polling.binary_streams import check_binary, check_opened, co_read_some
 from ...polling.contract import Co
 from ...polling.fairness import StepCounter
-from ...polling.stream_parts import end_of, is_stored, place_of, real_file
+from ...polling.stream_parts import UNBUFFERED, end_of, examined, is_stored, place_of
 from ...polling.wake import co_checkpoint
 from .digests import RunningDigest, read_at
 from .upload_record import Version
@@ -45,6 +45,8 @@ class FileBody:
         name: what errors call the file; empty for a file without a name.
         may_grow: True to send no more than the file has now, and to take a longer one for the same:
             so one that is written to is noticed only if it becomes shorter.
+        status: of *file*, a regular one without anything to flush, if that is known: a change since
+            then is noticed.
 
     Attributes:
         name: see above.
@@ -63,7 +65,13 @@ class FileBody:
     """
 
     def __init__(
-        self, file: Any, begin: int | None = None, name: str = "", *, may_grow: bool = False
+        self,
+        file: Any,
+        begin: int | None = None,
+        name: str = "",
+        *,
+        may_grow: bool = False,
+        status: os.stat_result | None = None,
     ) -> None:
         check_binary(file, "read", "readinto", "read1")
         check_opened(file, "reading")
@@ -76,26 +84,37 @@ class FileBody:
         self._start = place_of(file) if begin is None else begin
         self.begin = self._start or 0
         self._trailing: str | None = None  # algorithm of the digest in a trailer field
-        self._digest = RunningDigest([])
+        self._digest: RunningDigest | None = None  # of the bytes sent, for that
         self._memory = memoryview(b"")
         self._steps = StepCounter()
         self._number: int | None = None  # descriptor of a file that can be read at any position
         self._status: os.stat_result | None = None  # of that, at the beginning
-        self.length = self._examine()
+        self.length = self._examine(status)
 
-    def _examine(self) -> int | None:
-        real = real_file(self._file) if hasattr(self._file, "fileno") else None
-        if real is not None:
-            real.flush()
-            status = os.fstat(real.fileno())
-            if is_stored(status) or not self._has_more(real.fileno()):
-                self._number, self._status = real.fileno(), status
+    def _examine(self, status: os.stat_result | None) -> int | None:
+        real = self._file
+        if status is None and (found := self._examined()) is not None:
+            real, status = found
+        if status is not None:
+            number = real.fileno()
+            if is_stored(status) or not self._has_more(number):
+                self._number, self._status = number, status
                 return max(status.st_size - self.begin, 0)
             return None  # it is made while it is read, as those in /proc
         if self._start is None:
             return None
         end = end_of(self._file)
         return None if end is None else max(end - self.begin, 0)
+
+    def _examined(self) -> tuple[Any, os.stat_result] | None:
+        """Return the file of the system that the bytes are in, and its status; None for none."""
+        if not hasattr(self._file, "fileno") or (found := examined(self._file)) is None:
+            return None
+        real = found[0]
+        if type(real) in UNBUFFERED:
+            return found
+        real.flush()  # what was written into it is part of it
+        return real, os.fstat(real.fileno())
 
     def _has_more(self, number: int) -> bool:
         """Return True if a file without stored data has bytes all the same."""
@@ -127,7 +146,7 @@ class FileBody:
         if self._may_grow:
             is_same = now.st_size >= before.st_size
         else:
-            is_same = (now.st_size, now.st_mtime_ns) == self.version
+            is_same = now.st_size == before.st_size and now.st_mtime_ns == before.st_mtime_ns
         if not is_same:
             called = f"{quoted(self.name, MAX_PATH)}: " if self.name else ""
             raise ContentChanged(
@@ -224,8 +243,9 @@ class FileBody:
         """
         if self._number is None or self.length is None or self.rate is not None:
             return None
+        if not (count := min(STEP, self.length - self.sent)):
+            return None  # the end, where `co_read` looks
         self.check()
-        count = min(STEP, self.length - self.sent)
         return None if count < LEAST else (self._file, self.begin + self.sent, count)
 
     def skip_file_range(self, count: int) -> None:
@@ -258,7 +278,7 @@ class FileBody:
             return data
         if self.rate is not None:
             yield from self.rate.co_take(len(data))
-        if self._digest:
+        if self._digest is not None:
             self._digest.update(data)
         self._took(len(data))
         return data
@@ -281,5 +301,6 @@ class FileBody:
         """Return the trailer fields, after the end; see `follow`."""
         if self._trailing is None:
             return []
+        assert self._digest is not None
         digest = self._digest.value(ALGORITHMS[self._trailing])
         return [("Repr-Digest", digest_field(self._trailing, digest))]

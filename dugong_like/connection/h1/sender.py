@@ -474,20 +474,21 @@ class Sender(Writer):
 
     def write(self, data: memoryview | FileRange) -> Co[None] | None:
         """See `Operations.co_write`; *data* consists of bytes. A step for `begin`."""
-        if not data and self.is_complete():
+        size = len(data)
+        if not size and self.is_complete():
             self._session.check_usable()
             return self.nothing()
-        chunked = self.check_room(len(data))
+        chunked = self.check_room(size)
         exchange = self._exchange
         assert exchange is not None
-        if not data:
+        if not size:
             return self.nothing()
         exchange.owed_by = get_ident()
         if chunked:
-            self._chunked += len(data)
-            return self._start(exchange, [chunk_start(len(data)), data, CRLF], False)
+            self._chunked += size
+            return self._start(exchange, [chunk_start(size), data, CRLF], False)
         assert self._remaining is not None
-        self._remaining -= len(data)
+        self._remaining -= size
         if self._remaining:
             return self._start(exchange, [data], False)
         return self._finish(exchange, data)

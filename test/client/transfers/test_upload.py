@@ -1,8 +1,11 @@
 """Uploads: what is sent, what is sent again, and which files are refused in the middle."""
 
 import asyncio
+import errno
 import hashlib
 import os
+import socket
+import sys
 from base64 import b64encode
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 import trio
 from kit.every_driver import DRIVERS
 from kit.sites import Site, answer_of
+from kit.steps import Steps, system_calls
 from kit.support import (
     ScriptedServer,
     open_descriptors,
@@ -39,6 +43,7 @@ from dugong_like.client.transfers import upload as upload_module
 from dugong_like.client.transfers import upload_body
 from dugong_like.polling.wake import co_checkpoint
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux sends files itself")
 URL = "http://example.org/file"
 BODY = pattern(300_000)
 DIGEST = f"sha-256=:{b64encode(hashlib.sha256(BODY).digest()).decode()}:"
@@ -454,3 +459,100 @@ def test_wrong_sources(tmp_path):
         for source in (tmp_path, os.devnull):
             with pytest.raises(InvalidOption, match="regular file"):
                 client.upload(source, URL)
+
+
+# What one PUT of 1 MB over HTTP/1.1 costs on a connection that is there: the system calls but for
+# sendfile, bytecodes, and calls of functions.
+PACKAGE = str(Path(upload_module.__file__).parents[2])
+SENT = ["poll", "send", "fstat", "poll", "fstat", "poll", "recv_into", "fstat"]
+COSTS = {
+    "upload": (["stat", "open", "fstat", *SENT], 6486, 274),
+    "put": (
+        ["tell", "fstat", "seek", "poll", "send", "poll", "seek", "poll", "recv_into"],
+        5600,
+        229,
+    ),
+}
+
+
+@linux
+def test_a_file_of_1_mb_costs_few_steps_and_system_calls(monkeypatch, tmp_path):
+    path = tmp_path / "large"
+    path.write_bytes(bytes(1_000_000))
+    peers, sent = [], []
+
+    def sendfile(_out, _in, _offset, count):
+        # The peer is in this thread, and takes all at once: nothing depends on how fast it is.
+        if not peers:
+            peers.append(listener.accept()[0])
+        read_head(peers[0])
+        sent.append(count)
+        peers[0].sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+        return count
+
+    def put():
+        with path.open("rb") as file:
+            assert client.put(address, content=file).status_code == 201
+
+    monkeypatch.setattr(os, "sendfile", sendfile, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as listener, Client() as client:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/large"
+        # 1 MB asks for no 100 (Continue).
+        for name, send in (("upload", lambda: client.upload(path, address)), ("put", put)):
+            calls, codes, frames = COSTS[name]
+            for _ in range(12):  # until Python has seen the types
+                send()
+            # Every other one lets other operations have their turn first, which is more.
+            assert min((system_calls(send, of=PACKAGE) for _ in range(2)), key=len) == calls, name
+            steps = []
+            for _ in range(2):
+                with Steps(of=PACKAGE) as counted:
+                    send()
+                steps.append((counted.codes, counted.frames))
+            assert min(steps)[0] <= codes * 1.12, (name, steps)
+            assert min(steps)[1] <= frames * 1.12, (name, steps)
+        assert sent == [1_000_000] * 32
+        peers[0].close()
+
+
+@linux
+@pytest.mark.parametrize("way", ["upload", "put"])
+@pytest.mark.parametrize("blocks", [False, True])
+def test_a_file_that_fails_while_the_system_sends_it_is_an_error(monkeypatch, path, way, blocks):
+    failures = {
+        "shrinks": (FileTooShort, ContentChanged),
+        "is unreadable": (OSError, TransferFileFailed),
+    }
+    now = {"failure": "", "calls": 0}
+    sendfile = os.sendfile
+
+    def failing(out, file, offset, count):
+        now["calls"] += 1
+        if blocks and now["calls"] == 1:
+            return sendfile(out, file, offset, 1000)
+        if blocks and now["calls"] == 2:
+            raise BlockingIOError
+        if now["failure"] == "shrinks":
+            os.truncate(path, offset)
+            return sendfile(out, file, offset, count)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def handler(sock):
+        read_head(sock)
+        while sock.recv(65536):
+            pass
+
+    monkeypatch.setattr(os, "sendfile", failing, raising=False)
+    for failure, errors in failures.items():
+        now.update(failure=failure, calls=0)
+        path.write_bytes(BODY)
+        with ScriptedServer(handler) as server, Client() as client:
+            url = f"http://127.0.0.1:{server.port}/"
+            with pytest.raises(errors) as caught:
+                if way == "upload":
+                    client.upload(path, url)
+                else:
+                    with path.open("rb") as file:
+                        client.put(url, content=file)
+            assert now["calls"] == (3 if blocks else 1), (failure, caught.value)
+            assert not any(one.idle or one.busy for one in client.stats().values()), failure
