@@ -22,7 +22,7 @@ from .bodies import Body, open_body
 from .clients import LIST_CONNECTIONS, client_for, retry_for
 from .naming import name_for, name_in_url
 from .options import Parser, TimeLimits
-from .outcome import CommandFailed, names_url, reason_of
+from .outcome import SUCCESS, CommandFailed, names_url, reason_of
 from .output_file import OutputFile, is_folder_plain
 from .progress import Bars, SummedBars
 from .request_options import check_together
@@ -174,11 +174,19 @@ class _Requests:
         self._body = body
         self._file = file
         self._names: set[str] = set()  # of files
+        self._into_files: set[URL] = set()  # those that were given
         self._is_folder_plain = is_folder_plain()
 
     def co_run(self, url: URL) -> Co[int]:
-        """Send the request to *url*; see `Transfers.co_send`."""
+        """Send the request to *url*; see `Transfers.co_send`.
+
+        One that is given again is not downloaded again: its file would be the same one.
+        """
         options = self._options
+        if options.remote_name:
+            if url in self._into_files:
+                return _co_success()
+            self._into_files.add(url)
         request = self._request(url)
         title = name_in_url(url) if options.remote_name else mask_target(url.target)
         if options.resume:
@@ -217,3 +225,9 @@ class _Requests:
             raise FileExistsError(errno.EEXIST, "another URL is saved as this file", name)
         self._names.add(name)
         return OutputFile(name, is_new=is_new, is_plain=self._is_folder_plain)
+
+
+def _co_success() -> Co[int]:
+    """Do nothing, and return that it has succeeded."""
+    return SUCCESS
+    yield

@@ -381,6 +381,16 @@ def test_two_urls_are_not_saved_as_one_file(tmp_path, monkeypatch, capfd):
     assert "x: another URL is saved as this file" in capfd.readouterr().err
 
 
+def test_a_url_that_is_given_twice_is_saved_once(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    with serving(x=reply(body=b"1")) as (_, url):
+        assert run_main("get", "-O", f"{url}/x", f"{url}/x", url.upper() + "/x") == 0
+        assert run_main("get", f"{url}/x", f"{url}/x") == 0
+
+    assert Path("x").read_bytes() == b"1"
+    assert capfd.readouterr().out == "11"
+
+
 def test_each_download_has_a_bar_of_its_own(tmp_path, monkeypatch):
     with serving(one=reply(body=b"1" * 100), two=reply(body=b"2" * 100)) as (_, url):
         status, shown = on_terminal(tmp_path, "get", "-O", f"{url}/one", f"{url}/two")

@@ -252,6 +252,19 @@ def test_names_are_safe_and_no_file_is_written_twice(tmp_path, folder, capfd):
     assert "/same: same: another URL is saved as this file" in errors
 
 
+@pytest.mark.parametrize("options", [(), ("-c",)])
+def test_a_url_that_is_given_again_is_fetched_once(tmp_path, folder, capfd, options):
+    with Site({"/404": answer_of(404), None: echo}) as site:
+        same = ["/a", "/a", "/a#part", "/404", "/b?1", "/b", "/404", "/a"]
+        assert get(tmp_path, site, same, *options) == 1
+        asked = sorted(seen.target for seen in site.seen)
+    assert asked == ["/404", "/a", "/b", "/b?1"]
+    (first, second) = sorted(capfd.readouterr().err.splitlines())  # /b?1 and /b are two
+    assert "/404: " in first
+    assert "another URL is saved as this file" in second
+    assert sorted(os.listdir(folder)) == ["a", "b"]
+
+
 def test_errors_are_one_line_each_without_the_page(tmp_path, folder, capfd):
     answers = {f"/{code}": answer_of(code, body=b"<html>\nno\n</html>\n") for code in (404, 500)}
     with Site(answers) as site:
