@@ -387,8 +387,8 @@ class Pool:
             return None
         return sharing.take_stream(at, origin)
 
-    def co_acquire_stream(self, origin: Origin, timeouts: Timeouts | None) -> Co[AnyLease]:
-        """Take a stream of an HTTP/2 connection, or a connection if the server speaks HTTP/1.1.
+    def acquiring_stream(self, origin: Origin, timeouts: Timeouts | None) -> Co[AnyLease]:
+        """Return an operation that takes a stream of HTTP/2, or a connection if it is HTTP/1.1.
 
         Args:
             origin: where it leads.

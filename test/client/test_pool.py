@@ -587,7 +587,7 @@ def test_steps_do_not_depend_on_how_many_connections_there_are(limits):
         pool.close()
     assert len(set(counts)) == 1
     codes, calls = counts[0]
-    assert codes <= 360
+    assert codes <= 400
     assert calls <= 13
 
 

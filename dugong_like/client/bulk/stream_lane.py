@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 class Streams(Protocol):
     """The part of a `Pool` that is used here."""
 
-    def co_acquire_stream(self, origin: Origin, timeouts: Timeouts | None) -> Co[AnyLease]:
+    def acquiring_stream(self, origin: Origin, timeouts: Timeouts | None) -> Co[AnyLease]:
         """Take a stream of an HTTP/2 connection, or a connection with HTTP/1.1."""
         ...
 
@@ -98,7 +98,7 @@ class StreamLane(Lane[Streams]):
         if self._pool.needs_http_1(place.origin):
             self._leave_alone()
             return False
-        lease = yield from self._pool.co_acquire_stream(place.origin, self._timeouts)
+        lease = yield from self._pool.acquiring_stream(place.origin, self._timeouts)
         self._stop_waiting()
         if lease.connection.protocol != HTTP_2:
             place.is_pipelined = True
