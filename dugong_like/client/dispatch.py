@@ -388,13 +388,15 @@ def _co_explanation(connection: HTTPConnection, exc: ConnectionClosed) -> Co[HTT
     Raises:
         ConnectionClosed: *exc*, if there is no response, or it is a success, which cannot be about
             a body that has not been received.
+        ConnectionTimedOut: a limit of the caller is over, which says nothing about that.
 
     """
+    from ..polling.combinators import own_error  # noqa: PLC0415 - for bodies that are refused
+
     if exc.request_sent == "no":
         raise exc
-    try:
-        message = yield from connection.co_read_response()
-    except DugongError:
+    message = yield from own_error(connection.co_read_response(), DugongError)
+    if isinstance(message, DugongError):
         raise exc from None  # which says more
     if exc.request_sent != "yes" and message.status < 300:  # noqa: PLR2004 - success
         raise exc

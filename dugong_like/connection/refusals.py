@@ -19,10 +19,18 @@ def co_read_refusal(reading: Co[object]) -> Co[bool]:
         True if it has ended; False if the body is late, cut off, too large or cannot be decoded,
         which hides neither the status nor the fields.
 
+    Raises:
+        ConnectionTimedOut: a limit of the caller is over.
+
     """
     late = ConnectionTimedOut("the body of a refusal did not arrive in time")
+    return (yield from within(time.monotonic() + MAX_REFUSAL_TIME, _co_ends(reading), late))
+
+
+def _co_ends(reading: Co[object]) -> Co[bool]:
+    """Run *reading*; return False after an error, or the limit of `within`."""
     try:
-        yield from within(time.monotonic() + MAX_REFUSAL_TIME, reading, late)
+        yield from reading
     except DugongError:
         return False
     return True

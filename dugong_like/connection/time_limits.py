@@ -3,14 +3,22 @@
 A session has them as attributes of its own (shared.py), as it looks at them often. A user of a
 session that others use as well has an object with them instead.
 
+The limit for 100 (Continue), which is that of one operation, is here as a whole.
+
 Not here: `Timeouts` (polling/timeouts.py), and waiting (transport/attempts.py).
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+import time
+from typing import TYPE_CHECKING, Protocol
 
+from ..errors import ConnectionTimedOut, ContinueTimedOut
+from ..polling.contract import Co, within
 from ..polling.timeouts import Timeouts, stalling
+
+if TYPE_CHECKING:
+    from .exchange import Exchange, HTTPResponse
 
 
 class TimeLimits(Protocol):
@@ -87,3 +95,38 @@ def set_limits(limits: TimeLimits, timeout: float | Timeouts | None) -> None:
         limits.timeouts = stalling(timeout)
         limits.timeout = limits.write_timeout = limits.head_timeout = timeout
         limits.head_limit = limits.total = None
+
+
+def co_until_continue(
+    reading: Co[HTTPResponse], exchange: Exchange, seconds: float
+) -> Co[HTTPResponse]:
+    """Read the response to *exchange*, which expects 100 (Continue), for *seconds* at most.
+
+    Raises:
+        ContinueTimedOut: neither that nor a final response has come; the body may be written. It is
+            still to be labelled.
+        DugongError: what *reading* raises.
+
+    """
+    until = time.monotonic() + seconds
+    return (yield from within(until, _co_in_time(reading, exchange, seconds, until)))
+
+
+def _co_in_time(
+    reading: Co[HTTPResponse], exchange: Exchange, seconds: float, until: float
+) -> Co[HTTPResponse]:
+    """Run *reading* below `within`: so a limit of the caller, which ends that, is never seen here.
+
+    Another limit that is over at *until*, such as that for reading, makes no difference.
+    """
+    try:
+        return (yield from reading)
+    except ConnectionTimedOut:
+        if time.monotonic() < until or not exchange.expects_continue:
+            raise
+        exchange.expects_continue = False
+        raise ContinueTimedOut(
+            f"no 100 (Continue) within {seconds} s; the body may be written now",
+            request_sent="maybe",
+            phase="expect100",
+        ) from None

@@ -27,6 +27,7 @@ from ..http.redaction import quoted
 from ..http.websocket.handshake import Agreement, check_installed
 from ..http.websocket.messages import Piece, check_close, check_control
 from ..http.websocket.options import WebSocketOptions
+from ..polling.combinators import own_error
 from ..polling.contract import Co, run
 from ..polling.fair_lock import FairLock
 from ..polling.holding import NOT_BLOCKING
@@ -581,6 +582,7 @@ class WebSocket(Pump):
         Raises:
             InvalidOption: *code* or *reason* cannot be sent; the WebSocket is unchanged.
             TypeError: an argument has the wrong type.
+            ConnectionTimedOut: a limit of the caller is over; the connection is closed then, too.
 
         """
         check_close(code, reason)
@@ -588,21 +590,23 @@ class WebSocket(Pump):
 
     def _co_close(self, code: int, reason: str) -> Co[None]:
         try:
-            limit = self._options.close_timeout
-            deadline = None if limit is None else time.monotonic() + limit
-            with self._lock:
-                self._is_closing = True
-                self._drop_messages()
-                if self._frames.is_open:
-                    self._frames.send_close(code, reason)
-            if self._waiting:
-                self._wake_others(None)
-            if (yield from self._co_pump(self._is_over, deadline, wants=True)):
-                yield from self._co_end()
-        except DugongError:
-            pass  # the connection is closed, which was wanted
+            # After an error of its own the connection is closed, which was wanted.
+            yield from own_error(self._co_close_in_order(code, reason), DugongError)
         finally:
             self.abort()
+
+    def _co_close_in_order(self, code: int, reason: str) -> Co[None]:
+        limit = self._options.close_timeout
+        deadline = None if limit is None else time.monotonic() + limit
+        with self._lock:
+            self._is_closing = True
+            self._drop_messages()
+            if self._frames.is_open:
+                self._frames.send_close(code, reason)
+        if self._waiting:
+            self._wake_others(None)
+        if (yield from self._co_pump(self._is_over, deadline, wants=True)):
+            yield from self._co_end()
 
     def _drop_messages(self) -> None:
         self._pieces.clear()

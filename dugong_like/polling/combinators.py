@@ -1,4 +1,4 @@
-"""Operations composed of operations: two at once, a race, and a limit for each wait.
+"""Operations composed of operations: two at once, a race, a limit for each wait, own errors.
 
 Their parts wait for several descriptors; a `Bundle` makes one of them.
 
@@ -35,6 +35,7 @@ from .timeouts import Given
 T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
+E = TypeVar("E", bound=Exception)
 
 PAUSE: Final = 0.02  # seconds between two polls where there is no epoll
 
@@ -84,6 +85,34 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
                     return timed_out(op, ConnectionTimedOut(message))
                 if need.deadline is not None and time.monotonic() >= need.deadline:
                     break
+    except StopIteration as end:
+        return cast("T", end.value)
+    finally:
+        op.close()
+
+
+def own_error(op: Co[T], kind: type[E]) -> Co[T | E]:
+    """Run *op*; return its result, or the exception of *kind* that it has raised by itself.
+
+    A time limit of a caller is thrown into what it waits for, and may be of the same kind: that
+    ends *op*, and is raised.
+
+    Raises:
+        ConnectionTimedOut: a limit of the caller is over.
+        Exception: any other exception of *op*.
+
+    """
+    check_operation(op)
+    try:
+        while True:
+            try:
+                need = next(op)
+            except kind as exc:
+                return exc
+            try:
+                yield need
+            except ConnectionTimedOut as failure:
+                return timed_out(op, failure)
     except StopIteration as end:
         return cast("T", end.value)
     finally:

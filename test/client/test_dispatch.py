@@ -29,11 +29,14 @@ from dugong_like import (
     Timeouts,
     run,
 )
+from dugong_like.client import dispatch
 from dugong_like.client.async_client import AsyncClient
 from dugong_like.client.client import Client
+from dugong_like.client.request import ClientRequest
 from dugong_like.client.response import Response
 from dugong_like.connection.h1 import early_response
 from dugong_like.drivers.loop import Loop
+from dugong_like.polling.wake import Wake
 from dugong_like.transport import zero_copy
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -857,3 +860,33 @@ def test_a_body_behind_the_head_is_left_in_the_connection():
             assert not response.is_whole
             site.streams[0].give(b"hello")
             assert response.read() == b"hello"
+
+
+class Broken:
+    """A connection that is lost while a body is sent; nothing tells why."""
+
+    def __init__(self, wake):
+        self.wake = wake
+
+    def co_send(self, request):
+        raise ConnectionClosed("it is gone", request_sent="maybe")
+        yield
+
+    def co_read_response(self):
+        yield self.wake.need()
+        raise ConnectionTimedOut("nothing arrived", phase="read")
+
+
+@pytest.mark.parametrize("phase", ["", "total", "read"])
+def test_limit_of_the_caller_ends_the_search_for_the_reason_of_a_loss(phase):
+    """It is not taken for the loss, which a client may repeat."""
+    request = ClientRequest("PUT", "http://a.test/", body=io.BytesIO(b"body"))
+    with Wake() as wake:
+        going = dispatch.co_exchange_in_parts(Broken(wake), request)
+        next(going)
+        with pytest.raises(ConnectionTimedOut, match="^mine$"):
+            going.throw(ConnectionTimedOut("mine", phase=phase))
+        going = dispatch.co_exchange_in_parts(Broken(wake), request)
+        next(going)
+        with pytest.raises(ConnectionClosed, match="gone"):
+            next(going)

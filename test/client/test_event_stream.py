@@ -256,6 +256,15 @@ def test_refusals_that_time_may_end_are_retryable(played, status, retryable):
     assert one.fails(SSEError).retryable is retryable
 
 
+def test_limit_of_the_caller_ends_reading_a_refusal():
+    refused = answer(100.0, status=503)
+    going = EventStream(Sends(refused), request_to()).co_live()
+    next(going)
+    with pytest.raises(ConnectionTimedOut, match="^mine$"):
+        going.throw(ConnectionTimedOut("mine"))
+    assert refused.is_closed
+
+
 @pytest.mark.parametrize("name", LOST)
 def test_failures_of_connections_are_no_errors(played, name):
     first = answer(b"data: a\n\n")

@@ -38,7 +38,9 @@ from dugong_like import (
     WebSocketRefused,
     run,
 )
+from dugong_like.connection.refusals import co_read_refusal
 from dugong_like.http.websocket.handshake import accept_key
+from dugong_like.polling.wake import Wake
 
 
 def payloads(stream):
@@ -423,6 +425,17 @@ def test_close_that_is_given_up_has_closed():
     assert not stream.is_open
 
 
+def test_limit_of_the_caller_ends_closing():
+    """So whoever set it does not go on; the connection is closed."""
+    ws, stream = websocket()
+    op = ws.co_close()
+    next(op)
+    with pytest.raises(ConnectionTimedOut, match="^mine$"):
+        op.throw(ConnectionTimedOut("mine"))
+    assert not stream.is_open
+    assert close_codes(stream.sent) == [1000]
+
+
 def test_close_drops_messages_that_nobody_wants():
     big = frame(BINARY, bytes(100_000))
     ws, stream = websocket(*[big] * 100, close(1000), b"")
@@ -666,6 +679,23 @@ def test_a_refusal_whose_body_does_not_end_is_one(monkeypatch, end):
             conn.websocket()
         assert (caught.value.response.status, caught.value.response.body) == (403, None)
         assert not conn.is_open()
+
+
+@pytest.mark.parametrize("phase", ["", "total", "read"])
+def test_limit_of_the_caller_ends_reading_a_refusal(phase):
+    def reading(wake):
+        try:
+            yield wake.need()
+        finally:
+            ended.append(True)
+
+    ended = []
+    with Wake() as wake:
+        going = co_read_refusal(reading(wake))
+        next(going)
+        with pytest.raises(ConnectionTimedOut, match="^mine$"):
+            going.throw(ConnectionTimedOut("mine", phase=phase))
+    assert ended
 
 
 def test_arguments_are_checked_before_anything_is_sent():

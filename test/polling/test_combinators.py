@@ -12,6 +12,7 @@ from kit.small_operations import receive, value
 from dugong_like import (
     POLLIN,
     POLLOUT,
+    ConnectionClosed,
     ConnectionTimedOut,
     DugongError,
     PollNeeded,
@@ -94,6 +95,54 @@ def test_limits_tell_the_operation_that_its_time_is_over(pair, limit):
     assert run(limit(swallows())) == "in the last moment"
     with pytest.raises(DugongError, match="went on"):
         run(limit(goes_on()))
+
+
+def raising(error, *needs):
+    """Wait for *needs*, and raise *error*, also at a time limit of a caller."""
+    try:
+        yield from needs
+    except ConnectionTimedOut:
+        raise error from None
+    raise error
+
+
+def test_errors_of_an_operation_are_results_where_these_are_wanted():
+    error = ConnectionClosed("it is gone")
+    with Wake() as wake:
+        going = combinators.own_error(raising(error, wake.need()), DugongError)
+        assert next(going) == wake.need()
+        with pytest.raises(StopIteration) as end:
+            next(going)
+        assert end.value.value is error
+        assert run(combinators.own_error(idle(), DugongError)) is None
+        with pytest.raises(OSError, match="full"):
+            run(combinators.own_error(raising(OSError("full")), DugongError))
+
+
+def test_a_limit_of_the_caller_is_raised_whatever_the_operation_makes_of_it():
+    lost, mine = ConnectionClosed("it is gone"), ConnectionTimedOut("mine", phase="read")
+    with Wake() as wake:
+        going = combinators.own_error(raising(lost, wake.need()), DugongError)
+        next(going)
+        with pytest.raises(ConnectionClosed, match="gone"):
+            going.throw(mine)
+        ends = []
+        going = combinators.own_error(ending(wake, ends), DugongError)
+        next(going)
+        with pytest.raises(ConnectionTimedOut, match="mine"):
+            going.throw(mine)
+        going = combinators.own_error(ending(wake, ends), DugongError)
+        next(going)
+        going.close()
+        assert ends == [ConnectionTimedOut, GeneratorExit]
+
+
+def ending(wake, ends):
+    try:
+        yield wake.need()
+    except BaseException as exc:
+        ends.append(type(exc))
+        raise
 
 
 @pytest.mark.feature("A56")

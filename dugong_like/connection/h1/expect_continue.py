@@ -15,13 +15,13 @@ Not here: the states (states.py), and Expect as a field of the caller (http/head
 
 from __future__ import annotations
 
-import time
 from collections.abc import Container
 from typing import TYPE_CHECKING, Final
 
-from ...errors import ConnectionTimedOut, ContinueTimedOut, InvalidRequest, StateError
+from ...errors import ContinueTimedOut, InvalidRequest, StateError
 from ...http.request import BodyFollowing
-from ...polling.contract import Co, within
+from ...polling.contract import Co
+from ..time_limits import co_until_continue
 from .sending_states import Sent
 
 if TYPE_CHECKING:
@@ -98,17 +98,9 @@ def co_limited(session: SharedState, seconds: float, reading: Co[HTTPResponse]) 
     pending = session.pending
     if not pending or not pending[0].expects_continue:
         return (yield from reading)
-    until = time.monotonic() + seconds
+    exchange = pending[0]
     try:
-        return (yield from within(until, reading))
-    except ConnectionTimedOut:
-        if time.monotonic() < until or not pending or not pending[0].expects_continue:
-            raise
-        exchange = pending[0]
-        exchange.expects_continue = False
-        late = ContinueTimedOut(
-            f"no 100 (Continue) within {seconds} s; the body may be written now",
-            request_sent="maybe",
-            phase="expect100",
-        )
-        raise session.labelled(late, exchange) from None
+        return (yield from co_until_continue(reading, exchange, seconds))
+    except ContinueTimedOut as late:
+        session.label(late, exchange)
+        raise
