@@ -15,13 +15,13 @@ from ..transport.attempts import timed_out
 
 if TYPE_CHECKING:
     from ..errors import ConnectionTimedOut
+    from ..http.h2.engine import Engine
 
 # Each is called with the seconds of the limit.
 NOT_SENT: Final = partial(timed_out, "nothing could be sent", phase="write")
 NOTHING_ARRIVED: Final = partial(timed_out, "nothing arrived", phase="read")
 NO_SETTINGS: Final = partial(timed_out, "no SETTINGS arrived", phase="read")
 NO_ANSWER: Final = partial(timed_out, "no answer to PING", phase="read")
-NO_STREAM: Final = partial(timed_out, "no stream could be opened", phase="read")
 
 
 def late_head(seconds: float | None, *, there: int = 0, phase: str = "read") -> ConnectionTimedOut:
@@ -51,6 +51,22 @@ def late_body(seconds: float | None, there: int, length: int | None) -> Connecti
     """
     progress = "" if length is None else f"{there:,} of {length:,} bytes had"
     return timed_out("nothing more of the body arrived", seconds, "read", progress)
+
+
+def no_stream(seconds: float | None, phase: str, engine: Engine) -> ConnectionTimedOut:
+    """Return the error of a request for which there was no room on an HTTP/2 connection.
+
+    Args:
+        seconds: the limit.
+        phase: the name of the limit in `Timeouts`.
+        engine: of the connection: its streams say what takes the room.
+
+    """
+    count = len(engine.streams)
+    unread = sum(stream.buffered > 0 for stream in engine.streams)
+    left = f", {unread} of them with a body that nobody reads on" if unread else ""
+    progress = f"{count} of {count + engine.room()} that are allowed are open{left}"
+    return timed_out("no stream could be opened", seconds, phase, progress)
 
 
 def written(count: int, length: int | None) -> str:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from dugong_like import Timeouts
+from dugong_like import H2Options, Timeouts
 from dugong_like.connection import time_out_messages as messages
+from dugong_like.http.h2.engine import Engine
 
 CASES = {
     "no response head arrived for 3 s (timeout=3)": messages.late_head(3),
@@ -22,6 +23,22 @@ CASES = {
         messages.NOTHING_ARRIVED(Timeouts(stall=3).to_read)
     ),
 }
+
+
+def test_no_stream_says_how_many_take_the_room():
+    engine = Engine(H2Options())
+    late = str(messages.no_stream(3, "write", engine))
+    assert late == (
+        "no stream could be opened for 3 s (timeout=3), 0 of 1 that are allowed are open"
+    )
+    stream = engine.open([(b":method", b"GET"), (b":path", b"/")], True)
+    late = messages.no_stream(3, "write", engine)
+    assert str(late).endswith(", 1 of 1 that are allowed are open")
+    assert late.phase == "write"
+    stream.add(b"content")
+    assert str(messages.no_stream(3, "read", engine)).endswith(
+        ", 1 of 1 that are allowed are open, 1 of them with a body that nobody reads on"
+    )
 
 
 @pytest.mark.parametrize("text", CASES)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from ...errors import InvalidRequest
 from ..exchange import Reply
 from ..states import OPEN, Retired
-from ..time_out_messages import NO_STREAM
+from ..time_out_messages import no_stream
 from .options import EitherHead
 from .pump import ROOM, Limit, Waiter
 from .stream import H2Stream
@@ -291,7 +291,7 @@ class Batch:
     def _late(self, seconds: float) -> ConnectionTimedOut:
         """Return the error of the first exchange without a response, which is late."""
         if not self._opened:
-            return NO_STREAM(seconds)
+            return no_stream(seconds, "read", self._shared.pump.engine)
         return self._reader_of(self._opened[0]).late(seconds)
 
     def _complete_error(self, exc: BaseException) -> None:

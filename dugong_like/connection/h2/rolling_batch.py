@@ -31,7 +31,7 @@ from ...errors import ConnectionTimedOut, DugongError, InvalidRequest
 from ...http.h1.body_fields import EMPTY
 from ...http.header_validation import FieldLines
 from ..exchange import Exchange, Reply
-from ..time_out_messages import late_head
+from ..time_out_messages import late_head, no_stream
 from .batch import LONG, is_retired, open_stream
 from .pump import ROOM, Collector, Limit, Waiter
 from .stream import H2Stream
@@ -89,6 +89,7 @@ class Limits(Limit):
 
     Args:
         limits: the time limits that hold.
+        late: returns the error if there is no room for that many seconds.
 
     Attributes:
         head: seconds until the head of a response has come; infinity for no limit.
@@ -100,8 +101,8 @@ class Limits(Limit):
 
     __slots__ = ("_away", "_rests_since", "arriving", "head", "read", "waiting")
 
-    def __init__(self, limits: ContinueLimit) -> None:
-        super().__init__(limits.timeout)
+    def __init__(self, limits: ContinueLimit, late: Callable[[float], ConnectionTimedOut]) -> None:
+        super().__init__(limits.timeout, late)
         self.head = inf if limits.head_limit is None else limits.head_limit
         self.read = inf if limits.timeout is None else limits.timeout
         self.waiting: dict[Stream, Opened] = {}
@@ -209,8 +210,9 @@ class RollingBatch:
         self._taken_before: tuple[str, Fields | None] | None = None
         self._coming: deque[tuple[Exchange, tuple[Field, ...]]] = deque()
         self._done: list[Outcome] = []
-        self._opened = Limits(limits)
-        self._long = min(LONG, shared.pump.engine.most_unread)
+        engine = shared.pump.engine
+        self._opened = Limits(limits, partial(no_stream, phase="read", engine=engine))
+        self._long = min(LONG, engine.most_unread)
         self._waiter = Collector()
         self.is_over = False
 

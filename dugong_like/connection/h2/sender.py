@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, cast
 from ...errors import AnsweredEarly, ConnectionClosed, DugongError, StateError
 from ...http.request import BodyFollowing
 from ..states import NEW, OPEN, Retired
-from ..time_out_messages import NOT_SENT, written
+from ..time_out_messages import written
 from .body_writer import BodyWriter
 from .pump import ROOM, Limit, Waiter
 from .stream import H2Stream
 
 if TYPE_CHECKING:
+    from ...errors import ConnectionTimedOut
     from ...polling.contract import Co
     from ...transport.stream import Part
     from ..exchange import Exchange
@@ -209,9 +210,10 @@ class Sender(BodyWriter):
         if len(streams) == 1:
             yield from last.co_send(gathers=is_operation)
         else:
-            limit = Limit(self._limits.write_timeout, NOT_SENT)
+            together = Together(streams)
+            limit = Limit(self._limits.write_timeout, together.late)
             waiter = Waiter(None, ROOM)
-            yield from self._shared.pump.co(Together(streams).send, waiter, waiter, limit)
+            yield from self._shared.pump.co(together.send, waiter, waiter, limit)
         if observer is not None:
             for stream in streams:
                 observer.sent_head(stream.exchange, body_follows=stream.owed is not None)
@@ -245,6 +247,10 @@ class Together:
         for stream in streams:
             stream.note_sent()
         return True
+
+    def late(self, seconds: float) -> ConnectionTimedOut:
+        """Return the error of *seconds* in which nothing has moved."""
+        return self._streams[min(self._next, len(self._streams) - 1)].late_sending(seconds)
 
 
 def _settle(streams: list[H2Stream]) -> None:

@@ -33,14 +33,14 @@ from ...http.arguments import as_writable, check_size
 from ...http.h2.stream import CLOSED
 from ...http.h2.violations import ErrorCode
 from ...http.request import BodyFollowing
-from ...polling.contract import within
 from ...polling.timeouts import limited
 from ...polling.wake import Wake
 from ..exchange import HTTPResponse, Reply
 from ..files import NotTaken, Sink
 from ..shared import PEERS
 from ..states import Retired, SessionReplaced
-from ..time_out_messages import NOT_SENT, late_body, late_head, written
+from ..time_limits import co_until_continue
+from ..time_out_messages import NOT_SENT, late_body, late_head, no_stream, written
 from .options import EitherHead
 from .pump import ROOM, UNLIMITED, Limit, Waiter
 
@@ -947,7 +947,7 @@ class H2Stream:
 
     def limit_of_sending(self) -> Limit:
         """Return the limit for sending."""
-        return Limit(self._limits.write_timeout, NOT_SENT)
+        return Limit(self._limits.write_timeout, self.late_sending)
 
     def limit_of_all(self) -> Limit:
         """Return the limit for an operation that sends the request and reads the response."""
@@ -962,7 +962,15 @@ class H2Stream:
         return not self.exchange.sent and self.response is None
 
     def _late_of_all(self, seconds: float) -> ConnectionTimedOut:
-        return NOT_SENT(self._limits.write_timeout) if self.is_unsent() else self.late(seconds)
+        if self.is_unsent():
+            return self.late_sending(self._limits.write_timeout)
+        return self.late(seconds)
+
+    def late_sending(self, seconds: float | None) -> ConnectionTimedOut:
+        """Return the error of *seconds* in which nothing has moved for `limit_of_sending`."""
+        if self.stream is None:
+            return no_stream(seconds, "write", self._pump.engine)
+        return NOT_SENT(seconds)
 
     def late(self, seconds: float) -> ConnectionTimedOut:
         """Return the error of *seconds* in which nothing has moved for `limit`."""
@@ -1059,19 +1067,11 @@ class H2Stream:
         reading = self.co_take(self.take_head, None)
         if seconds is None or not exchange.expects_continue:
             return (yield from reading)
-        until = time.monotonic() + seconds
         try:
-            return (yield from within(until, reading))
-        except ConnectionTimedOut:
-            if time.monotonic() < until or not exchange.expects_continue:
-                raise
-            exchange.expects_continue = False
-            late = ContinueTimedOut(
-                f"no 100 (Continue) within {seconds} s; the body may be written now",
-                request_sent="maybe",
-                phase="expect100",
-            )
-            raise self._shared.labelled(late, exchange) from None
+            return (yield from co_until_continue(reading, exchange, seconds))
+        except ContinueTimedOut as late:
+            self._shared.label(late, exchange)
+            raise
 
     # ---- `ResponseReader`: the calls of the exchange
 

@@ -554,6 +554,38 @@ def test_time_limit_of_a_request_that_cannot_leave(open_to, monkeypatch):
     assert not conn.response_pending()
 
 
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda conn: conn.co_send_request("GET", "/"),
+        lambda conn: conn.co_send_requests([("GET", "/"), ("GET", "/")]),
+        lambda conn: conn.co_exchange("GET", "/"),
+        lambda conn: conn.co_exchange("PUT", "/", None, b"body"),
+    ],
+    ids=["one", "several", "exchange", "exchange with a body"],
+)
+def test_time_limit_of_a_request_without_room(open_to, monkeypatch, send):
+    """Its message says how many streams take the room, and that their bodies are not read."""
+    conn, stream = open_to(
+        lambda request: Answer(body=pattern(2000)),
+        settings={"max_concurrent_streams": 2},
+        http2=H2Options(stream_window=1000, max_stream_window=1000),
+        timeout=3,
+    )
+    for _ in range(2):
+        exchange = going_on(stream, conn.co_send_request("GET", "/"))
+        going_on(stream, exchange.co_read_response())
+    now = pumps.time.monotonic()
+    monkeypatch.setattr(pumps.time, "monotonic", lambda: now)
+    sending = send(conn)
+    now = next(sending).deadline
+    with pytest.raises(ConnectionTimedOut) as failure:
+        next(sending)
+    assert "no stream could be opened for 3 s (timeout=3), 2 of 2 that are" in str(failure.value)
+    assert "2 of them with a body that nobody reads on" in str(failure.value)
+    assert (failure.value.phase, failure.value.request_sent) == ("write", "no")
+
+
 def test_total_limit(open_to):
     conn, _ = open_to(lambda request: None, timeout=Timeouts(total=0))
     with pytest.raises(ConnectionTimedOut) as failure:
