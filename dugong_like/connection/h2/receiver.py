@@ -15,7 +15,7 @@ from ...errors import StateError
 from ...polling.contract import run
 from ..states import Retired
 from ..time_out_messages import NOTHING_ARRIVED
-from .stream import H2Stream
+from .stream import H2Stream, take_first
 
 if TYPE_CHECKING:
     from ...errors import ConnectionTimedOut
@@ -192,9 +192,7 @@ class Receiver:
         """Return what the session before has left, *size* bytes at most."""
         self.check_known()
         assert self._left is not None
-        piece = b"".join(self._left)
-        self._left = [piece[size:]] if len(piece) > size else []
-        return piece[:size]
+        return take_first(self._left, size)
 
     def keep(self, left: list[bytes | memoryview]) -> None:
         """See `Bodies.take_over`."""

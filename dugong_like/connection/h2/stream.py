@@ -63,6 +63,16 @@ MOST_SAVED: Final = 262144  # bytes written to a file at once
 MOST_QUEUED: Final = 262144
 
 
+def take_first(pieces: list[bytes | memoryview], size: int) -> bytes:
+    """Take the first *size* bytes of *pieces*, or all; the rest stays where it is in memory.
+
+    A body that was received at once may be read in many parts.
+    """
+    whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    pieces[:] = [memoryview(whole)[size:]] if len(whole) > size else []
+    return bytes(whole[:size])
+
+
 class HeadLimit(Limit):
     """`Timeouts.head`, which counts from the complete request.
 
@@ -166,7 +176,7 @@ class H2Stream:
         self.head: EitherHead | None = None
         self._rest: memoryview | None = None  # of what is being written
         self._ending = False  # the request ends behind it
-        self._kept: list[bytes] = []  # taken from the stream, and not delivered
+        self._kept: list[bytes | memoryview] = []  # taken from the stream, and not delivered
         self._left = shared.config.max_body
         self._reading = False  # by an operation
         self._writing: Waiter | None = None  # the operation that sends
@@ -720,13 +730,12 @@ class H2Stream:
     def take(self, size: int) -> bytes | None:
         """See `Operations.co_read`; an attempt."""
         if self._kept and size:
-            piece = b"".join(self._kept)
-            self._kept[:] = [piece[size:]] if len(piece) > size else []
+            piece = take_first(self._kept, size)
             stream = self.stream
             assert stream is not None
             if not (self._kept or self.exchange.complete or stream.buffered) and stream.ended:
                 self._end()
-            return piece[:size]
+            return piece
         count = self._ready(size) if size else 0
         if count is None:
             return None
@@ -734,7 +743,7 @@ class H2Stream:
         self._move(count, pieces)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _move(self, count: int, pieces: list[bytes]) -> None:
+    def _move(self, count: int, pieces: list[bytes] | list[bytes | memoryview]) -> None:
         """Move *count* bytes, which are here, to *pieces*."""
         stream = self.stream
         assert stream is not None

@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+import tracemalloc
 from contextlib import ExitStack
 
 import h2.events
@@ -460,6 +461,29 @@ def test_content_of_many_frames_is_moved_at_once(open_to):
     assert bytes(buffer[:200000]) == bytes(n % 251 for n in range(200000))
     assert count == 200000
     assert steps.codes <= 2000
+
+
+def test_a_body_that_has_come_before_its_turn_is_not_copied_for_each_part(open_to):
+    """It is here as a whole, and read in many parts."""
+    conn, stream = open_to(
+        lambda request: Answer(body=pattern(4_000_000)),
+        http2=H2Options(stream_window=8_000_000, max_stream_window=8_000_000),
+    )
+    going_on(stream, conn.co_send_request("GET", "/"))
+    for _ in range(200):
+        stream.arrive()
+        conn.is_open()  # which receives it
+    assert going_on(stream, conn.co_read_response()).status == 200
+    assert conn._session.receiver.stream.is_here
+    tracemalloc.start()
+    try:
+        parts = [going_on(stream, conn.co_read(1000)) for _ in range(10)]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert b"".join(parts) == pattern(10_000)
+    assert peak < 1_000_000
+    assert going_on(stream, conn.co_readall()) == pattern(4_000_000)[10_000:]
 
 
 def test_reads_cross_frames(open_to):
