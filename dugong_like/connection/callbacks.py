@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from contextlib import suppress
 from typing import Final, Protocol
 
 from ..errors import AnsweredEarly, ConnectionClosed, InvalidRequest, StateError
 from ..http.arguments import check_callable
 from ..http.redaction import quoted
 from ..http.request import BodyFollowing, Request, check_request
+from ..polling.combinators import own_error
 from ..polling.contract import Co, run
 from ..polling.twin_documentation import twin_of
 from ..polling.wake import Wake
@@ -244,8 +244,7 @@ class HTTPStream:
     def _co_drive_others(self) -> Co[None]:
         """Drive those in front that nobody drives; what they raise is theirs."""
         while (place := self._queue.idle_before(self._position)) is not None:
-            with suppress(Exception):
-                yield from place.owner.co_run()
+            yield from own_error(place.owner.co_run(), Exception)
 
     def _fail(self) -> None:
         """Leave the connection in a defined state, and the queue."""

@@ -107,14 +107,14 @@ def own_error(op: Co[T], kind: type[E]) -> Co[T | E]:
         while True:
             try:
                 need = next(op)
+            except StopIteration as end:
+                return cast("T", end.value)
             except kind as exc:
                 return exc
             try:
                 yield need
             except ConnectionTimedOut as failure:
                 return timed_out(op, failure)
-    except StopIteration as end:
-        return cast("T", end.value)
     finally:
         op.close()
 

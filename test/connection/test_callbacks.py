@@ -15,6 +15,7 @@ from kit.support import ScriptedServer, answering, pattern, read_exactly, read_h
 from dugong_like import (
     BodyFollowing,
     ConnectionClosed,
+    ConnectionTimedOut,
     Headers,
     HTTPConnection,
     InvalidRequest,
@@ -229,6 +230,20 @@ def test_streams_that_nobody_drives_are_driven_by_those_behind(monkeypatch):
     assert finish(op) == 200
     assert [line[0] for line in log.lines[::3]] == ["/2", "/1", "/0"]
     assert all(stream.done for stream in streams)
+
+
+def test_limit_of_the_caller_ends_driving_others(monkeypatch):
+    log, script = Log(), ScriptedStream()
+    conn = connection(monkeypatch, script)
+    streams = [log.stream(conn, target=f"/{n}") for n in range(3)]
+    for stream in streams:
+        stream.activate()
+    op = streams[2].co_run()
+    next(op)
+    with pytest.raises(ConnectionTimedOut, match="mine"):
+        op.throw(ConnectionTimedOut("mine"))
+    assert isinstance(streams[2].exception, ConnectionTimedOut)
+    assert not streams[1].done
 
 
 @pytest.mark.feature("A12")

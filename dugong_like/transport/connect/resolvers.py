@@ -20,6 +20,7 @@ from ...errors import (
     InvalidOption,
 )
 from ...http.redaction import quoted
+from ...polling.combinators import own_error
 from ...polling.contract import Co
 from ...polling.fork import after_fork, generation
 from ...polling.numbers import check_int, check_seconds
@@ -219,13 +220,17 @@ class CachingResolver:
             question = mine = None  # a failure would keep this frame, which keeps the failure
 
     def _co_ask(self, host: str, port: int, question: _Question) -> Co[Addresses]:
+        """Make the look-up; its failure is that of all who wait, a time limit of one is not."""
+        answer = yield from own_error(co_look_up(host, port, self._resolver), Exception)
         try:
-            question.answer = yield from co_look_up(host, port, self._resolver)
-        except Exception as exc:
-            question.failure = exc
-            raise
-        self._keep((host.lower(), port), question.answer)
-        return question.answer
+            if isinstance(answer, Exception):
+                question.failure = answer
+                raise answer
+            question.answer = answer
+            self._keep((host.lower(), port), answer)
+            return answer
+        finally:
+            del answer  # see `__call__`
 
     def _find(self, name: tuple[str, int]) -> Addresses | None:
         answer = self._answers.pop(name, None)

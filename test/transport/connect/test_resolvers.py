@@ -13,6 +13,7 @@ from kit.ways import WAYS
 
 from dugong_like import (
     CachingResolver,
+    ConnectionTimedOut,
     DNSUnavailable,
     HostnameNotResolvable,
     HTTPConnection,
@@ -263,7 +264,9 @@ def test_error_is_for_all_who_have_asked(counting):
     assert len(source.asked) == 1
 
 
-def test_who_waits_asks_if_who_has_asked_gives_up(counting):
+@pytest.mark.parametrize("end", ["closed", "limit"])
+def test_who_waits_asks_if_who_has_asked_gives_up(counting, end):
+    """Also at a time limit, which the others have not set."""
     source = counting()
     cache = CachingResolver(source)
     source.released.clear()
@@ -271,7 +274,11 @@ def test_who_waits_asks_if_who_has_asked_gives_up(counting):
     needs = [next(operation) for operation in (first, second, third)]
     third.close()
     assert not needs[1].poll(0)
-    first.close()
+    if end == "closed":
+        first.close()
+    else:
+        with pytest.raises(ConnectionTimedOut, match="^mine$"):
+            first.throw(ConnectionTimedOut("mine", phase="dns"))
     assert needs[1].poll(30)
     next(second)
     assert len(source.asked) == 2
