@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
-from ...errors import ContentChanged
+from ...errors import ConnectionTimedOut, ContentChanged
 from ...http.redaction import MAX_PATH, quoted
 from ...polling.contract import Co
 from ...polling.fairness import StepCounter
@@ -203,36 +203,36 @@ class LocalFolder:
             try:
                 with os.scandir(self.real(folder)) as entries:
                     for entry in entries:
-                        below = self._take(entry, folder, above, tree, excludes)
-                        if below is not None:
-                            stack.append(below)
+                        stack += self._take(entry, folder, above, tree, excludes)
                         if self._steps.is_over():
                             yield from co_checkpoint()
+            except ConnectionTimedOut:  # a limit of the caller, which is an `OSError`, too
+                raise
             except OSError as exc:
                 if not isinstance(exc, FileNotFoundError) or not folder:  # removed meanwhile
                     self.failures.append((folder, exc))
 
     def _take(
         self, entry: os.DirEntry[str], folder: str, above: Places, tree: Tree, excludes: Exclusion
-    ) -> tuple[str, Places] | None:
+    ) -> tuple[tuple[str, Places], ...]:
         """Add one entry of a folder to *tree*, or return it if it is a folder to be listed."""
         path = f"{folder}/{entry.name}" if folder else entry.name
         if _is_temporary(entry.name):
             self.strays.append(path)
-            return None
+            return ()
         try:
             if entry.is_symlink() and (not self._follows or not self.real(path).exists()):
                 self.skipped += 1
             elif entry.is_dir(follow_symlinks=self._follows):
                 if not excludes.folder(path):
-                    return path, (*above, *self._place(entry, above))
+                    return ((path, (*above, *self._place(entry, above))),)
             elif not excludes(path):
                 self._add(entry, path, tree)
         except FileNotFoundError:
             pass  # it was removed meanwhile
         except OSError as exc:
             self.failures.append((path, exc))
-        return None
+        return ()
 
     def _place(self, entry: os.DirEntry[str], above: Places) -> Places:
         """Return what a folder is known by if links are followed, which may lead in circles.

@@ -25,6 +25,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from ...errors import ConnectionTimedOut
 from ...polling.contract import Co
 from .storage import co_sync
 
@@ -204,6 +205,8 @@ class Destination:
                 with suppress(OSError):  # another process has made one, or it needs a name first
                     _link(number, self.path)
                     return
+            except ConnectionTimedOut:  # a limit of the caller, which is an `OSError`, too
+                raise
             except OSError as exc:
                 raise OSError(exc.errno, exc.strerror, self.name) from exc
             finally:
@@ -213,6 +216,8 @@ class Destination:
                 write_all(stream.fileno(), data)
                 if synced:
                     yield from co_sync(stream.fileno(), len(data), os.fsync)
+            except ConnectionTimedOut:
+                raise
             except OSError as exc:
                 raise OSError(exc.errno, exc.strerror, self.name) from exc
             self.take(stream, path, held)
@@ -263,6 +268,8 @@ class Destination:
         number = os.open(self.path.parent, os.O_RDONLY)
         try:
             yield from co_sync(number, size, os.fsync)
+        except ConnectionTimedOut:
+            raise
         except OSError as exc:
             if exc.errno not in {errno.EINVAL, errno.ENOTSUP}:  # not in this file system
                 raise

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from ...connection.refusals import co_read_refusal
 from ...errors import (
     MAX_REFUSAL_BODY,
+    ConnectionTimedOut,
     DigestMismatch,
     InvalidOption,
     StatusError,
@@ -222,6 +223,8 @@ def co_save_whole(
         settings.progress(0, size)
     try:
         yield from destination.co_write_whole(data, held or nullcontext, synced=settings.synced)
+    except ConnectionTimedOut:  # a limit of the caller, which is an `OSError`, too
+        raise
     except OSError as exc:
         what = f"{quoted(destination.name, MAX_PATH)}: {exc.strerror or exc}"
         raise _failed(exc, what, destination.name, 0, size, request) from exc
@@ -261,6 +264,8 @@ def _co_save_part(
             part.forget()  # before the operation may be given up
             if synced:
                 yield from destination.co_sync_folder(result.size)
+        except ConnectionTimedOut:
+            raise
         except OSError as exc:
             size = result.size
             error = _failed(exc, str(exc), str(exc.filename), size, size, request)
