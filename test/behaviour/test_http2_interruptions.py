@@ -14,16 +14,31 @@ from weakref import ref
 
 import pytest
 import trio
+from kit import streams
 from kit.cases import rest_slow
 from kit.ctrl_c import ctrl_c_at_each_place
+from kit.h2_server import Answer, Peer
 from kit.h2_site import h2_site, site
-from kit.support import ScriptedServer, open_descriptors, wait_until
+from kit.h2_streams import PeerStream, results_of
+from kit.h2_websockets import WebSocketPeer
+from kit.support import ScriptedServer, open_descriptors, pattern, wait_until
 
 import dugong_like
 from dugong_like import AsyncClient, Client, Limits
 from dugong_like.client import sharing
 from dugong_like.connection import cancelling, connection
-from dugong_like.connection.h2 import lock, opening, pump, session
+from dugong_like.connection.connection_view import ConnectionView
+from dugong_like.connection.h2 import (
+    batch,
+    lock,
+    opening,
+    pump,
+    rolling_batch,
+    session,
+    stream,
+    tunnel,
+)
+from dugong_like.connection.states import OPEN
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -285,3 +300,85 @@ def check_all(served, run):
             check(client)
         if turns == 0:
             assert cancelled == [True, True]
+
+
+# ---- what is given up by a call, without a socket
+
+
+def answered(request):
+    """Answer with as many bytes as the path says; to others never."""
+    size = request[":path"][1:]
+    return Answer(body=pattern(int(size))) if size.isdecimal() else None
+
+
+class Ended:
+    """Something on a connection that is used without a socket, and what gives it up."""
+
+    def __init__(self, monkeypatch, make=Peer):
+        self.stream = PeerStream(answered, make)
+        self.conn = streams.connection(monkeypatch, self.stream, versions=("h2",))
+        if make is Peer:
+            results_of(self.stream, self.conn.co_exchange("GET", "/3"))
+
+    def is_left(self):
+        """Return True if others cannot go on as before, or a stream is not reset."""
+        shared = self.conn._session.shared
+        pump = shared.pump
+        if shared.reading.locked() or shared.sending.locked() or pump.is_used():
+            return True
+        return shared.state is OPEN and bool(pump.engine.streams or pump._of_stream)
+
+
+class RollingBatchEnded(Ended):
+    def __init__(self, monkeypatch):
+        super().__init__(monkeypatch)
+        self.batch = self.conn.beside(ConnectionView).rolling_batch()
+        for path in ("/never", "/5", "/also"):
+            self.batch.add("GET", path, None)
+        self.going = self.batch.co_some()
+        next(self.going)
+
+    def __call__(self):
+        self.batch.end()
+
+
+class BatchClosed(Ended):
+    def __init__(self, monkeypatch):
+        super().__init__(monkeypatch)
+        self.going = self.conn.co_exchange_all([("GET", "/3"), ("GET", "/never"), ("GET", "/4")])
+        next(self.going)
+
+    def __call__(self):
+        self.going.close()
+
+
+class ReadingClosed(Ended):
+    def __init__(self, monkeypatch):
+        super().__init__(monkeypatch)
+        self.exchange = results_of(self.stream, self.conn.co_send_request("GET", "/3"))[0]
+
+    def __call__(self):
+        try:
+            results_of(self.stream, self.conn.co_read_response())
+        finally:
+            self.exchange.abandon()
+
+
+class TunnelClosed(Ended):
+    def __init__(self, monkeypatch):
+        super().__init__(monkeypatch, WebSocketPeer)
+        self.websocket = results_of(self.stream, self.conn.co_websocket("/chat"))[0]
+
+    def __call__(self):
+        self.websocket.abort()
+
+
+@pytest.mark.parametrize("kind", [RollingBatchEnded, BatchClosed, ReadingClosed, TunnelClosed])
+def test_ctrl_c_while_something_is_given_up(monkeypatch, kind):
+    modules = (batch, lock, pump, rolling_batch, stream, tunnel)
+    rounds = 0
+    for ended in ctrl_c_at_each_place(lambda: kind(monkeypatch), lambda one: one(), *modules):
+        assert not ended.is_left(), rounds
+        ended.conn.disconnect()
+        rounds += 1
+    assert rounds > 5

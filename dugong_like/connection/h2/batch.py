@@ -257,10 +257,10 @@ class Batch:
         """Return what goes on with *opened* as all exchanges do."""
         reader = self._readers.get(opened.stream)
         if reader is None:
-            reader = self._readers[opened.stream] = H2Stream(
-                self._shared, opened.exchange, self._limits
-            )
+            reader = H2Stream(self._shared, opened.exchange, self._limits)
             reader.adopt(opened.head, Waiter(opened.stream))
+            # Not before it has the stream: Ctrl-C may come in between.
+            self._readers[opened.stream] = reader
         return reader
 
     # ---- waking

@@ -442,6 +442,7 @@ class RollingBatch:
         """Return what goes on with *opened* as all exchanges do."""
         reader = opened.reader
         if reader is None:
-            reader = opened.reader = H2Stream(self._shared, opened.exchange, self._limits)
+            reader = H2Stream(self._shared, opened.exchange, self._limits)
             reader.adopt(None, Waiter(opened.stream))
+            opened.reader = reader  # not before it has the stream: Ctrl-C may come in between
         return reader

@@ -1044,12 +1044,12 @@ class H2Stream:
             busy = StateError("another operation is reading on this connection")
             raise self._shared.labelled(busy, self.exchange)
         limit = self.limit()
+        waiter = Waiter(None)
         self._reading = True
         observer = self.observer()
         try:
             if observer is not None:
                 observer.begins_reading(self.exchange, self.response)
-            waiter = Waiter(None)
             self._pump.lock.run(self._follow, waiter)
             result = yield from self._pump.co(attempt, argument, waiter, limit, **more)
             if observer is not None and attempt == self.take_head:
@@ -1064,6 +1064,8 @@ class H2Stream:
             raise
         finally:
             self._reading, self._reader = False, None
+            if not waiter.left:  # Ctrl-C, before the pump had it
+                self._pump.lock.when_free(partial(self._pump.leave, waiter))
 
     def _follow(self, waiter: Waiter) -> None:
         self._reader = waiter

@@ -305,8 +305,13 @@ class Tunnel:
         if self._is_closed:
             return
         self._is_closed = True
+        lock = self._pump.lock
         try:
-            self._pump.lock.when_free(section)
+            try:
+                lock.when_free(section)
+            except BaseException:  # Ctrl-C, perhaps before that
+                lock.when_free(section)
+                raise
             self._session.note_end()
         finally:
             on_end, self.on_end = self.on_end, None
