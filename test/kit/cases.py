@@ -21,7 +21,8 @@ def each_case(names, cases):
     """Have the test called with each of *cases*, as `pytest.mark.parametrize` would, but in one go.
 
     All cases share the other fixtures of the test. Several of these stand above each other like
-    those of pytest; they make each combination.
+    those of pytest; they make each combination. A case that skips itself leaves the others to be
+    tried; if all do, the test is skipped.
 
     Args:
         names: of the arguments, separated by commas, or a sequence of names.
@@ -36,15 +37,19 @@ def each_case(names, cases):
     def decorate(function):
         @functools.wraps(function)
         def test(*args, **fixtures):
-            failed = []
+            failed, skipped = [], []
             for row in rows:
                 values = dict(zip(names, row, strict=True))
                 try:
                     function(*args, **fixtures, **values)
+                except pytest.skip.Exception as exc:
+                    skipped.append(exc)
                 except (Exception, pytest.fail.Exception) as exc:
                     failed += noted(exc, ", ".join(f"{k}={v!r}" for k, v in values.items()))
             if failed:
                 raise CasesFailed(f"{function.__name__}: {len(failed)} cases", failed)
+            if len(skipped) == len(rows):
+                raise skipped[0]
 
         signature = inspect.signature(function)
         left = [value for name, value in signature.parameters.items() if name not in names]

@@ -37,6 +37,25 @@ def test_all_that_fail_are_named():
     ]
 
 
+@pytest.mark.parametrize("skipping", [{1}, {3}, {1, 2, 3}])
+def test_a_case_that_is_skipped_hides_no_other(skipping):
+    tried = []
+
+    @each_case("two", ["a", "b"])
+    @each_case("one", [1, 2, 3])
+    def test(one, two):
+        if one in skipping:
+            pytest.skip("not here")
+        tried.append((one, two))
+        assert (one, two) != (2, "a")
+
+    with pytest.raises((CasesFailed, pytest.skip.Exception)) as caught:
+        test()
+
+    assert tried == [(one, two) for two in "ab" for one in (1, 2, 3) if one not in skipping]
+    assert isinstance(caught.value, CasesFailed) == bool(tried)
+
+
 def test_wrong_tables_are_refused():
     with pytest.raises(AssertionError, match="no cases for one"):
         each_case("one", [])

@@ -131,7 +131,7 @@ def test_function_that_fails(failing, stream):
     response = arriving()
     with pytest.raises(LookupError, match=failing):
         client_of(response).get(PLACE, hooks=seen.hooks, stream=stream).read()
-    assert seen.names == list(ONCE) if failing != "pre_request" else ["pre_request", ONCE[2]]
+    assert seen.names == (list(ONCE) if failing != "pre_request" else ["pre_request", ONCE[2]])
     assert failing == "pre_request" or is_given_up(response)
 
 

@@ -272,7 +272,7 @@ def test_one_that_is_late_leaves_the_others_alone(monkeypatch, timeout, path, wh
     try:
         batch.add("GET", f"/{path}", None)
         going = batch.co_some()
-        assert next(going).deadline == 1005 if path == "never" else 1050
+        assert next(going).deadline == (1005 if path == "never" else 1050)
         going.close()
     finally:
         batch.end()
