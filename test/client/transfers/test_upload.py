@@ -224,7 +224,11 @@ def test_a_redirect_takes_the_file_along(path):
 
 
 @pytest.mark.parametrize(("method", "status"), [("PUT", 303), ("POST", 302), ("POST", 303)])
-def test_a_redirect_that_comes_early_and_takes_no_file_along_is_no_success(path, method, status):
+def test_a_redirect_that_comes_early_and_takes_no_file_along_is_no_success(
+    monkeypatch, path, method, status
+):
+    monkeypatch.setattr(upload_module, "CONTINUE_TIME", 60)  # so that it comes before the file
+
     def early(sock):
         while head := read_head(sock):
             is_first = head.startswith(f"{method} / ".encode())
