@@ -22,6 +22,10 @@ import trustme
 from kit import servers, support
 from kit.support import open_descriptors, wait_until
 
+# These, and some of those that they need, import the clock. If a test that replaces the clock were
+# the first one to need them, they would keep that one for ever.
+import dugong_like.client.pool
+import dugong_like.client.sharing  # noqa: F401
 from dugong_like.connection.origins import ORIGINS
 
 # Python 3.12 and later look for frames that want to hear of each bytecode when a trace function is
