@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 
 import pytest
 from kit.sites import answer_of
@@ -282,14 +283,15 @@ def test_a_list_that_lists_itself_is_neither_received_nor_deleted(manifest):
 def test_times_of_all_centuries_are_kept(manifest, mtime_ns):
     """A column of SQLite has 64 bits, which end in 2262; file systems have other limits."""
     manifest.write("a", b"1")
-    tree = Tree(sqlite3.connect(":memory:"), "here")
     with Record(None) as record:
         record.put("a", 1, mtime_ns, "x")
         assert record.get("a").mtime_ns == mtime_ns
         assert [row.mtime_ns for row in record] == [mtime_ns]
-    tree.add("a", Facts(1, mtime_ns))
-    assert tree.get("a").mtime_ns == mtime_ns
-    assert [item.facts.mtime_ns for item in tree] == [mtime_ns]
+    with closing(sqlite3.connect(":memory:")) as database:
+        tree = Tree(database, "here")
+        tree.add("a", Facts(1, mtime_ns))
+        assert tree.get("a").mtime_ns == mtime_ns
+        assert [item.facts.mtime_ns for item in tree] == [mtime_ns]
     found = {}
     lines = Lines(found.__setitem__)
     lines.add(FIRST + json.dumps(["a", 1, mtime_ns, None, None]).encode() + b'\n{"files": 1}\n')
