@@ -210,11 +210,7 @@ class Schedule:
     def _next_time(self) -> float | None:
         """Return until when to wait at most, in seconds of `time.monotonic`."""
         times = [] if self._deadline == math.inf else [self._deadline]
-        for place in list(self._free):
-            if place.has_waiting() and (at := place.resumes_at()) is not None:
-                times.append(at)
-            else:
-                del self._free[place]
+        times += [place.facts.resumes for place in self._free]  # a time that has come ends the wait
         return min(times, default=None)
 
     def close(self) -> None:
@@ -242,6 +238,7 @@ class Schedule:
         """Take requests while there is room, and begin what may be."""
         self._take_all()
         for place in list(self._free):
+            is_paused = place.resumes_at()  # it may end before the look at the end, or begin
             while (entry := place.next_task()) is not None:
                 self._start(Task(entry, place))
             while (job := place.next_single()) is not None:
@@ -250,7 +247,7 @@ class Schedule:
             if not self._feed_lanes(place):
                 while place.may_open():
                     self._open_lane(place)
-            if not (place.has_waiting() and place.resumes_at()):
+            if not (place.has_waiting() and (is_paused or place.resumes_at())):
                 self._free.pop(place, None)
             if place.is_unused():
                 self._places.pop(place.origin, None)
@@ -433,7 +430,7 @@ class Schedule:
         if status < ERRORS_OF_SERVERS and not asks_to_wait:  # as `note_status`, without its calls
             facts.answered = max(facts.answered, job.begun_at)
         elif not asks_to_wait:
-            job.place.heard = job.begun_at
+            job.place.heard = max(job.place.heard, job.begun_at)
         if job.task is None and direct is not None:
             response = direct.receive(message, body, request, lease.connection, job.begun_at, now)
             if response is not None:
@@ -558,7 +555,7 @@ class Schedule:
         """Take the status of *response* into account for all requests to *place*."""
         note_status(place.facts, self._parts.retry, request, response, sent_at)
         if response.status_code not in ASK_TO_WAIT:
-            place.heard = sent_at
+            place.heard = max(place.heard, sent_at)
 
     def note_free(self, place: Place) -> None:
         """Look whether something may be begun at *place*."""

@@ -448,6 +448,53 @@ def test_a_server_that_was_unavailable_is_asked_by_a_few_requests_first(
     assert clock[0] < 1060
 
 
+def test_a_pause_may_end_between_any_two_looks_at_the_clock(clock, monkeypatch):
+    """The clock goes on with each of them."""
+
+    def tick():
+        clock[0] += 1
+        return clock[0]
+
+    monkeypatch.setattr(time, "monotonic", tick)
+    mock = MockDispatcher()
+    mock.add("GET").by(lambda request: Response(200, text=request.url.target))
+    lost = []
+    for seconds in range(1, 40):
+        ORIGINS.forget()
+        ORIGINS.facts("http://a.test").pause(seconds)
+        count = 0
+        with Client(dispatcher=mock) as client, client.map(urls(3)) as results:
+            operation = results.co_next()
+            while True:
+                try:
+                    need = next(operation)
+                except StopIteration as end:
+                    if end.value is None:
+                        break
+                    count += 1
+                    operation = results.co_next()
+                else:
+                    if not need.poll(0):
+                        if need.deadline is None:
+                            break  # it would wait for ever
+                        clock[0] = max(clock[0], need.deadline)
+        if count < 3:
+            lost.append(seconds)
+    assert not lost
+
+
+def test_a_late_error_of_a_request_before_a_pause_is_no_news(clock):
+    """That the server answers again is known by one that was sent later."""
+    with MemorySite().client() as client, client.map(urls(3)) as results:
+        request = results.next().request
+        place = results._schedule.place(Origin("http", "a.test", 80))
+        place.facts.pause(5)
+        assert place.probes()
+        for sent_at in (1006, 1000):
+            results._schedule.note_status(place, request, Response(500), sent_at)
+            assert not place.probes()
+
+
 @pytest.mark.parametrize("is_pipelined", [True, False])
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_a_server_that_refuses_one_in_twenty_delays_no_others(clock, concurrency, is_pipelined):
