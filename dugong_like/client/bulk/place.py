@@ -175,6 +175,8 @@ class Place:
             if that is not known.
         is_pipelined: True if the server has turned out to speak HTTP/1.1.
         is_alone: True if requests cannot be sent together, whatever it speaks.
+        each_opens: True after a connection for HTTP/2 could not be opened: then requests do not
+            wait for what becomes of another one.
         heard: when the last request was sent whose response does not ask to wait, in seconds of
             `time.monotonic`; kept up to date after a pause only.
         is_waited_for: True if something has come to `queue` while that was empty: lanes may wait
@@ -200,7 +202,7 @@ class Place:
         self.streams = 1
         self.requests_of_connection: int | None = None
         self.heard = 0.0
-        self.is_pipelined = self.is_alone = self.is_waited_for = False
+        self.is_pipelined = self.is_alone = self.each_opens = self.is_waited_for = False
         self.facts = ORIGINS.facts(str(origin))
 
     def has_streams(self) -> bool:

@@ -71,10 +71,10 @@ class StreamLane(Lane[Streams]):
         return self._batch is not None and self._fill(self._batch)
 
     def is_full(self) -> bool:
-        """See `Lane.is_full`; False while how much it can take is not known."""
+        """See `Lane.is_full`; False while how much it can take is not known, and it may be all."""
         lease, batch = self._lease, self._batch
         if lease is None or batch is None:
-            return False
+            return self.place.each_opens
         if self._is_over or batch.is_over:
             return True
         return lease.connection.remote_settings is not None and self._room(lease, batch) <= 0
@@ -98,7 +98,12 @@ class StreamLane(Lane[Streams]):
         if self._pool.needs_http_1(place.origin):
             self._leave_alone()
             return False
-        lease = yield from self._pool.acquiring_stream(place.origin, self._timeouts)
+        try:
+            lease = yield from self._pool.acquiring_stream(place.origin, self._timeouts)
+        except Exception:
+            place.each_opens = True  # or the others would fail one after the other
+            raise
+        place.each_opens = False
         self._stop_waiting()
         if lease.connection.protocol != HTTP_2:
             place.is_pipelined = True
@@ -213,9 +218,11 @@ class StreamLane(Lane[Streams]):
         return job
 
     def _fail_unsent(self, batch: RollingBatch, exc: ConnectionTimedOut) -> None:
-        """Have the first request that was not sent fail."""
-        for exchange in batch.take_unsent()[:1]:
-            self._outcomes.failed(self._jobs.pop(exchange), exc)
+        """Have the first request that was not sent fail, and leave the others to the next lane."""
+        self._doubt()
+        first, *others = batch.take_unsent()
+        self._outcomes.failed(self._jobs.pop(first), exc)
+        self.place.put_back([self._untaken(exchange) for exchange in others])
 
     def _settle(self, job: Job, outcome: Outcome, now: float) -> None:
         """Tell the outcome of *job*, or have it sent again."""

@@ -9,6 +9,7 @@ import pytest
 from kit.every_driver import DRIVERS
 from kit.h2_frames import goaway
 from kit.h2_server import Answer, Peer, h2_server
+from kit.memory_site import MemorySite
 from kit.steps import Steps
 from kit.support import ScriptedServer, pattern
 
@@ -16,6 +17,7 @@ from dugong_like import (
     AsyncClient,
     BodyTooLarge,
     Client,
+    ConnectFailed,
     ConnectionTimedOut,
     Connector,
     DeadlineExceeded,
@@ -27,6 +29,7 @@ from dugong_like import (
     Timeouts,
     within,
 )
+from dugong_like.polling.wake import Wake
 
 MOST_CODES = 3250  # bytecodes of a request, all of them: a twelfth more than there are
 
@@ -491,6 +494,41 @@ def test_limits_for_all_and_for_each():
         items = list(client.map(given, errors="return"))
         assert [item.index for item in items if item.error is not None] == [3]
         assert isinstance(items[3].error, DeadlineExceeded)
+
+
+def test_connections_that_cannot_be_opened_fail_side_by_side():
+    """Behind the first one: or each request of a list would wait for the time limit of others."""
+    site, silence, tried = MemorySite(), Wake("a SYN"), []
+
+    def co_connect(host, port):
+        tried.append(port)
+        if len(tried) == 1:
+            raise ConnectFailed("nobody there")
+        while True:
+            yield silence.need()
+
+    site.co_connect_tcp = co_connect
+    pool = Pool(Connector(transport=site, trust_env=False, versions=("h2",)))
+    given = [f"http://a.test/{number}" for number in range(50)]
+    with Client(dispatcher=pool) as client:
+        with client.map(given, concurrency=4, errors="return", ordered=False) as results:
+            assert isinstance(results.next().error, ConnectFailed)
+            going = results.co_next()
+            next(going)
+            assert len(tried) == 1 + 4
+            going.close()
+        assert all(one.busy == one.waiting == 0 for one in client.stats().values())
+    silence.close()
+
+
+def test_requests_that_were_not_sent_for_want_of_room_were_sent_no_more_often_than_others():
+    with (
+        h2_server(tagged, max_concurrent_streams=0) as server,
+        client_of(server, timeout=Timeouts(stall=0.05)) as client,
+    ):
+        items = list(client.map(paths(4), errors="return"))
+    assert all(isinstance(item.error, ConnectionTimedOut) for item in items)
+    assert [item.request.attempts for item in items] == [1] * 4
 
 
 def test_one_that_is_given_up_leaves_the_others_alone():
