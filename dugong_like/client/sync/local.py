@@ -366,11 +366,14 @@ class LocalFolder:
             set_time(stream.fileno(), mtime_ns)
             if self.synced:
                 yield from co_sync(stream.fileno(), len(data), os.fsync)
-            destination.take(stream, temporary)
-            status = os.fstat(stream.fileno())
+            if destination.take(stream, temporary, synced=self.synced):
+                status = os.fstat(stream.fileno())
+                facts = Facts(status.st_size, status.st_mtime_ns)
+            else:
+                facts = self.set_time(path, mtime_ns)
         if self.synced:
             yield from destination.co_sync_folder(len(data))
-        return Facts(status.st_size, status.st_mtime_ns)
+        return facts
 
     def set_time(self, path: str, mtime_ns: int | None) -> Facts:
         """Set the time of a file that was written, and return its facts.

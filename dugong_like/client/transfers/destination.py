@@ -220,14 +220,16 @@ class Destination:
                 raise
             except OSError as exc:
                 raise OSError(exc.errno, exc.strerror, self.name) from exc
-            self.take(stream, path, held)
+            self.take(stream, path, held, synced=synced)
 
     def take(
         self,
         stream: BinaryIO,
         path: Path | None,
         held: Callable[[], AbstractContextManager[object]] = nullcontext,
-    ) -> None:
+        *,
+        synced: bool = False,
+    ) -> bool:
         """Replace or overwrite the old file by *stream*, which has or can get the name *path*.
 
         Args:
@@ -235,6 +237,12 @@ class Destination:
             path: see above; None if it cannot have a name there.
             held: makes a context in which nothing may end the process, which would leave half of
                 the new bytes in the old file.
+            synced: True to wait for the storage if the old file is overwritten: *stream* is in the
+                storage already, and the only copy of the bytes there until that is done.
+
+        Returns:
+            True if *stream* is the file now; False if its bytes were copied into the old one, which
+            has a time of its own.
 
         Raises:
             OSError: that is not possible; the error is about `name`.
@@ -248,10 +256,11 @@ class Destination:
                     if self.old is None:
                         raise
                 else:
-                    return
-            self._copy(stream, held)
+                    return True
+            self._copy(stream, held, synced=synced)
         except OSError as exc:
             raise OSError(exc.errno, exc.strerror, self.name) from exc
+        return False
 
     def co_sync_folder(self, size: int) -> Co[None]:
         """Have the system write the folder, with the new name in it, to its storage.
@@ -313,15 +322,24 @@ class Destination:
         except OSError:
             return False
 
-    def _copy(self, stream: BinaryIO, held: Callable[[], AbstractContextManager[object]]) -> None:
+    def _copy(
+        self,
+        stream: BinaryIO,
+        held: Callable[[], AbstractContextManager[object]],
+        *,
+        synced: bool,
+    ) -> None:
         from shutil import copyfileobj  # noqa: PLC0415 - slow, and seldom needed
 
         size = stream.seek(0, os.SEEK_END)
         stream.seek(0)
-        with held(), os.fdopen(os.open(self.path, WRITE), "wb") as target:
-            reserve(target.fileno(), size)
-            copyfileobj(stream, target, COPY)
-            target.truncate()
+        with os.fdopen(os.open(self.path, WRITE), "wb") as target:
+            with held():
+                reserve(target.fileno(), size)
+                copyfileobj(stream, target, COPY)
+                target.truncate()
+            if synced:
+                os.fsync(target.fileno())
 
 
 def write_all(number: int, data: bytes) -> None:

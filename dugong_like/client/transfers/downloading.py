@@ -257,10 +257,7 @@ def _co_save_part(
             if not is_complete:
                 part.leave()
         try:
-            if held is None:
-                destination.take(part.stream, part.path)
-            else:
-                destination.take(part.stream, part.path, held)
+            destination.take(part.stream, part.path, held or nullcontext, synced=synced)
             part.forget()  # before the operation may be given up
             if synced:
                 yield from destination.co_sync_folder(result.size)

@@ -1,6 +1,7 @@
 """Runs, against servers of both kinds that keep files in memory."""
 
 import asyncio
+import errno
 import os
 import re
 import stat
@@ -561,6 +562,31 @@ def test_hard_links_keep_the_old_bytes_and_permissions_stay(pair):
         assert (pair.back / name).read_bytes() == data
         assert (pair.back.parent / f"{name}.snapshot").read_bytes() == b"old!"
         assert stat.S_IMODE((pair.back / name).stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(not hasattr(os, "fchown"), reason="a file has no owner")
+def test_files_that_have_to_be_overwritten_have_the_times_of_the_source(manifest, monkeypatch):
+    """They belong to another user, say: their bytes are copied into them."""
+
+    def fail(*_):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    write_all(manifest, {"a": b"new", "large": LARGE})
+    manifest.up()
+    manifest.back.mkdir()
+    numbers = {}
+    for name in ("a", "large"):
+        (manifest.back / name).write_bytes(b"old!")
+        numbers[name] = (manifest.back / name).stat().st_ino
+    monkeypatch.setattr(os, "fchown", fail)
+
+    assert manifest.down().copied == 2
+
+    for name, number in numbers.items():
+        here, there = (manifest.root / name).stat(), (manifest.back / name).stat()
+        assert there.st_ino == number
+        assert there.st_mtime_ns == here.st_mtime_ns
+    assert manifest.down().unchanged == 2
 
 
 def test_digests_are_compared_if_asked_for(pair):

@@ -740,6 +740,33 @@ def test_bytes_that_come_at_once_reach_the_storage_before_they_have_their_name(
     assert [[name for name in seen if name == "file"] for seen in names] == [[], ["file"]]
 
 
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("body", [b"small", BODY])
+def test_a_file_that_is_overwritten_reaches_the_storage_before_its_copy_is_removed(
+    path, monkeypatch, body, resume
+):
+    """It has another name, which keeps it: so it is not replaced."""
+    path.write_bytes(b"old")
+    (path.parent / "other").hardlink_to(path)
+    waited = []
+
+    def note(number):
+        seen = os.fstat(number).st_ino == path.stat().st_ino and path.read_bytes() == body
+        waited.append((seen, (path.parent / "file.part").exists()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    site = AtOnce(body) if body == b"small" else FileSite(body)
+    download(site, path, resume=resume)
+
+    has_part = resume and body == BODY
+    assert (True, has_part) in waited
+    assert (path.parent / "other").read_bytes() == body
+    assert left(path) == ["file", "other"]
+    waited.clear()
+    download(site, path, resume=resume, fsync=False)
+    assert not [each for each in waited if each[0]]
+
+
 @pytest.mark.parametrize("old", [None, b"old"])
 def test_wrong_bytes_that_come_at_once_change_nothing(path, no_parts, old):
     if old is not None:
