@@ -156,7 +156,13 @@ class Sync:
         )
         if self._upload:  # the source first: without it nothing is asked of the server
             yield from self._remote.co_list(self._co_send, self._there.add, must_exist=False)
-        for path, exc in (*self._local.failures, *self._remote.failures):
+        excludes = self._settings.exclusion  # of which the other side has listed what it has
+        there = [
+            (path, exc)
+            for path, exc in self._remote.failures
+            if not (excludes(path) or excludes.folder(path))
+        ]
+        for path, exc in (*self._local.failures, *there):
             self._fail(SyncStep(Kind.COPY, path, 0, "list", exc))
         for tree in (self._here, self._there):
             for path, reason in tree.refused:

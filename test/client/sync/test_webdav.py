@@ -112,6 +112,28 @@ def test_what_cannot_be_listed_is_reported_and_keeps_everything(webdav):
     assert str(errors["hidden"]).startswith("PROPFIND http://example.org/files/hidden/: ")
 
 
+def test_what_is_left_out_need_not_be_listed(webdav):
+    webdav.write("a")
+    webdav.up()
+    webdav.down()
+
+    def answer(seen, path):
+        if seen.method == "PROPFIND" and path == b"hidden/":
+            return answer_of(404)
+        if seen.method == "PROPFIND":
+            no_size = ("/files/odd", "<D:resourcetype/><D:getetag>1</D:getetag>")
+            return multistatus(ITSELF, ("/files/hidden/", FOLDER), no_size)
+        return None
+
+    webdav.store.by.append(answer)
+    for patterns in (["hidden/", "odd"], ["/hidden", "o*"]):
+        result = webdav.down(exclude=patterns, dry_run=True, delete=True)
+        assert (result.failed, result.deleted) == (0, 1)
+    assert webdav.down(exclude=["hidden/"], dry_run=True).failed == 1
+    assert webdav.down(exclude=["odd"], dry_run=True).failed == 1
+    assert webdav.down(exclude=["hid", "od"], dry_run=True).failed == 2
+
+
 def test_folders_whose_urls_are_redirected_are_listed(webdav):
     webdav.write("d/a")
     webdav.up()
