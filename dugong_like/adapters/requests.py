@@ -74,7 +74,7 @@ from ..errors import (
     InvalidRequest,
     TunnelRefused,
 )
-from ..http.redaction import MAX_PATH, quoted
+from ..http.redaction import MAX_PATH, quoted, shown_url
 from ..http.request import BodyFollowing
 from ..http.url import Origin
 from ..polling.binary_streams import co_read_some
@@ -382,6 +382,11 @@ def place_for(
     pair: Any = tuple(cert) if isinstance(cert, list) else cert
     setting = Setting(proxy_url(request, proxies), authorities, pair)
     try:
+        hash(setting)
+    except TypeError:
+        Trust(verify=authorities, cert=pair)  # says which argument is wrong
+        raise
+    try:
         url = urlsplit(str(request.url))
         return place_of(url.scheme, url.hostname or "", url.port, setting)
     except (ValueError, InvalidRequest) as exc:
@@ -393,14 +398,14 @@ def proxy_url(request: requests.PreparedRequest, proxies: dict[str, str] | None)
     place = select_proxy(str(request.url), proxies)
     if not place:
         return None
-    try:
+    why = ""
+    with suppress(LocationValueError):  # whose message may have the password in it
         url = prepend_scheme_if_needed(place, "http")
-        host = parse_url(url).host
-    except LocationValueError as exc:
-        raise exceptions.InvalidProxyURL(exc, request=request) from exc
-    if not host:
-        raise exceptions.InvalidProxyURL("the URL of the proxy has no host", request=request)
-    return url
+        if parse_url(url).host:
+            return url
+        why = "the URL of the proxy has no host"
+    why = why or f"not the URL of a proxy: {shown_url(place)!r}"
+    raise exceptions.InvalidProxyURL(why, request=request)
 
 
 def fields_left_out(proxy: str | None) -> frozenset[str]:

@@ -468,6 +468,29 @@ def test_proxy_that_cannot_be_is_its_own_error(side, url):
         side.get("/", proxies={"http": url})
 
 
+@pytest.mark.parametrize(
+    "place", ["127.0.0.1:99999", "a b:1", "[::1:8", "127.0.0.1:x", "%zz:1"], ids=repr
+)
+def test_the_password_of_a_proxy_is_in_no_message(place):
+    with requests.Session() as session:
+        session.mount("http://", adapter.Adapter())
+        for url in (f"http://me:secret@{place}", f"me:secret@{place}"):
+            with pytest.raises(requests.RequestException) as caught:
+                session.get("http://example.org/", proxies={"http": url})
+            exc = caught.value
+            while exc is not None:
+                assert "secret" not in f"{exc} {exc!r}"
+                exc = exc.__cause__ or exc.__context__
+
+
+def test_a_wrong_type_is_named():
+    with requests.Session() as session:
+        session.mount("https://", adapter.Adapter())
+        for name, value in (("verify", ["a"]), ("cert", {"a": 1})):
+            with pytest.raises(TypeError, match=name):
+                session.get("https://example.org/", **{name: value})
+
+
 def test_session_is_pickled_with_the_adapter(side):
     side.session.adapters["http://"].name = "kept"
     assert side.get("/cookies").ok
