@@ -299,6 +299,10 @@ class Pool:
         """Return True after `close`."""
         return self._closed
 
+    def is_waited_for(self) -> bool:
+        """Return True if somebody waits until there may be another connection."""
+        return bool(self._ready)
+
     def co_dispatch(self, request: ClientRequest) -> Co[Response]:
         """Send *request* by one of the connections, and return its response; see `Dispatcher`.
 

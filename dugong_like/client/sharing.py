@@ -277,7 +277,7 @@ class StreamLease:
     """
 
     __slots__ = (
-        *("__weakref__", "_at", "_from", "_has_ended", "_mine", "_share", "_sharing"),
+        *("__weakref__", "_at", "_from", "_has_ended", "_is_batch", "_mine", "_share", "_sharing"),
         *("connection", "origin", "taken"),
     )
 
@@ -289,7 +289,7 @@ class StreamLease:
         self._from = share
         self._sharing = sharing
         self._at = at
-        self._has_ended = False
+        self._has_ended = self._is_batch = False
         # The callback is no code of Python, which could be interrupted.
         self._mine = ref(self, share.uses.discard)
         self._share = share
@@ -315,9 +315,25 @@ class StreamLease:
 
         From here on the lease is for many streams, which `count` counts.
         """
-        self._from.has_batches = True
+        self._is_batch = self._from.has_batches = True
         self._from.served -= 1
         return self.connection.rolling_batch()
+
+    def make_way(self) -> bool:
+        """Have the connection closed after its present users, if all of them are batches.
+
+        A batch takes new requests as long as there are any, so others of the pool might wait for
+        ever. Any other user may have a stream that does not end, and keeps the connection anyway.
+
+        Returns:
+            True if no batch is to take a further request.
+
+        """
+        share = self._from
+        if not share.is_avoided:
+            users = [use() for use in share.uses.copy()]
+            share.is_avoided = all(user is None or user._is_batch for user in users)  # noqa: SLF001
+        return share.is_avoided
 
     def count(self, requests: int) -> None:
         """Count so many *requests* of a batch."""

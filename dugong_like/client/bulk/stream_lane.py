@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from ...connection.pace import room_below
 from ...errors import ConnectionClosed, ConnectionTimedOut, DugongError, GoneAway
@@ -33,11 +33,18 @@ if TYPE_CHECKING:
     from .place import Job, Place
 
 
+TURN: Final = 100  # requests of a lane after which it makes way for others of the pool
+
+
 class Streams(Protocol):
     """The part of a `Pool` that is used here."""
 
     def acquiring_stream(self, origin: Origin, timeouts: Timeouts | None) -> Co[AnyLease]:
         """Take a stream of an HTTP/2 connection, or a connection with HTTP/1.1."""
+        ...
+
+    def is_waited_for(self) -> bool:
+        """Return True if somebody waits until there may be another connection."""
         ...
 
     def needs_http_1(self, origin: Origin) -> bool:
@@ -181,6 +188,9 @@ class StreamLane(Lane[Streams]):
             place.put_back([self._untaken(exchange) for exchange in unsent])
         queue = place.queue
         if not queue or self._is_over or batch.is_over:
+            return False
+        if self._taken >= TURN and self._pool.is_waited_for() and lease.make_way():
+            self._is_over = True
             return False
         if place.resumes_at():
             place.is_waited_for = True

@@ -24,11 +24,13 @@ from dugong_like import (
     H2Options,
     Limits,
     Pool,
+    PoolTimedOut,
     Retry,
     StreamReset,
     Timeouts,
     within,
 )
+from dugong_like.connection.h2.rolling_batch import RollingBatch
 from dugong_like.polling.wake import Wake
 
 MOST_CODES = 3250  # bytecodes of a request, all of them: a twelfth more than there are
@@ -411,6 +413,53 @@ def test_limits_of_the_pool_hold():
         assert len(server.peers) >= 5
 
 
+def test_a_list_makes_way_for_another_origin_if_there_may_be_no_other_connection():
+    answered = []
+
+    def given(of, other):
+        for number in range(5000):
+            if answered:
+                return
+            yield f"http://127.0.0.1:{of.port}/{number}"
+            if number == 3:
+                yield f"http://127.0.0.1:{other.port}/other"
+
+    with (
+        h2_server(tagged, max_concurrent_streams=20) as server,
+        h2_server(tagged) as other,
+        client_of(server, limits=Limits(max_connections=1)) as client,
+    ):
+        items = []
+        for item in client.map(given(server, other), ordered=False):
+            items.append(item)
+            if item.request.url.target == "/other":
+                answered.append(item)
+        assert answered
+        assert len(items) < 5000
+        assert all(item.response.text == item.request.url.target for item in items)
+        assert len({item.index for item in items}) == len(items)
+        assert all(one.busy == one.waiting == 0 for one in client.stats().values())
+        assert max(item.request.attempts for item in items) == 1
+    assert len(server.peers) <= 2
+
+
+def test_a_list_makes_no_way_while_another_user_keeps_its_connection():
+    """That would be of no use for anybody."""
+    body = pattern(100_000)
+    with (
+        h2_server(Own({"/kept": Answer(body=body)})) as server,
+        h2_server(tagged) as other,
+        client_of(server, limits=Limits(max_connections=1), timeout=Timeouts(pool=0.05)) as client,
+        client.stream("GET", "/kept") as kept,
+    ):
+        given = [f"http://127.0.0.1:{other.port}/other", *paths(1000)]
+        items = list(client.map(given, errors="return"))
+        assert kept.read() == body
+    assert isinstance(items[0].error, PoolTimedOut)
+    assert [item.response.text for item in items[1:]] == paths(1000)
+    assert len(server.peers) == 1
+
+
 def test_a_server_that_chooses_http_1(certificate, trusting):
     context = certificate.server_context()
     context.set_alpn_protocols(["http/1.1"])
@@ -521,14 +570,22 @@ def test_connections_that_cannot_be_opened_fail_side_by_side():
     silence.close()
 
 
-def test_requests_that_were_not_sent_for_want_of_room_were_sent_no_more_often_than_others():
-    with (
-        h2_server(tagged, max_concurrent_streams=0) as server,
-        client_of(server, timeout=Timeouts(stall=0.05)) as client,
-    ):
-        items = list(client.map(paths(4), errors="return"))
-    assert all(isinstance(item.error, ConnectionTimedOut) for item in items)
-    assert [item.request.attempts for item in items] == [1] * 4
+def test_requests_that_wait_for_room_behind_one_that_is_late_have_not_been_sent(monkeypatch):
+    late, co_some = [], RollingBatch.co_some
+
+    def co_some_in_vain(batch):
+        if not late:
+            late.append(batch)
+            raise ConnectionTimedOut("no room")
+        return (yield from co_some(batch))
+
+    monkeypatch.setattr(RollingBatch, "co_some", co_some_in_vain)
+    with h2_server(tagged) as server, client_of(server) as client:
+        items = list(client.map(paths(10), errors="return"))
+    assert isinstance(items[0].error, ConnectionTimedOut)
+    assert [item.response.text for item in items[1:]] == paths(10)[1:]
+    assert [item.request.attempts for item in items] == [1] * 10
+    assert sorted(seen(server)) == paths(10)[1:]
 
 
 def test_one_that_is_given_up_leaves_the_others_alone():
