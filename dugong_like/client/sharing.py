@@ -273,12 +273,13 @@ class StreamLease:
         connection: a `ConnectionView` of the connection, which others use as well.
         origin: where it leads.
         taken: time at which it was taken, in seconds of `time.monotonic`; 0.0 if nobody asks.
+        is_batch: True if it is for many streams, see `begin_batch`.
 
     """
 
     __slots__ = (
-        *("__weakref__", "_at", "_from", "_has_ended", "_is_batch", "_mine", "_share", "_sharing"),
-        *("connection", "origin", "taken"),
+        *("__weakref__", "_at", "_from", "_has_ended", "_mine", "_share", "_sharing"),
+        *("connection", "is_batch", "origin", "taken"),
     )
 
     _share: Share | None
@@ -289,7 +290,7 @@ class StreamLease:
         self._from = share
         self._sharing = sharing
         self._at = at
-        self._has_ended = self._is_batch = False
+        self._has_ended = self.is_batch = False
         # The callback is no code of Python, which could be interrupted.
         self._mine = ref(self, share.uses.discard)
         self._share = share
@@ -315,7 +316,7 @@ class StreamLease:
 
         From here on the lease is for many streams, which `count` counts.
         """
-        self._is_batch = self._from.has_batches = True
+        self.is_batch = self._from.has_batches = True
         self._from.served -= 1
         return self.connection.rolling_batch()
 
@@ -332,7 +333,7 @@ class StreamLease:
         share = self._from
         if not share.is_avoided:
             users = [use() for use in share.uses.copy()]
-            share.is_avoided = all(user is None or user._is_batch for user in users)  # noqa: SLF001
+            share.is_avoided = all(user is None or user.is_batch for user in users)
         return share.is_avoided
 
     def count(self, requests: int) -> None:

@@ -209,7 +209,10 @@ class Sync:
                 self._copied += 1
                 self._copied_bytes += step.size
                 self._tell(SyncStep(*step))
-        self._plan_deletes(Kind.DELETE)
+        if not self._failed:  # otherwise nothing would be deleted, see `_co_delete`
+            self._plan_deletes(Kind.DELETE)
+        else:
+            self._extra += self._steps.count(Kind.DELETE)[0]
         return self._result(is_dry_run=True)
 
     def _plan_deletes(self, kind: Kind) -> None:

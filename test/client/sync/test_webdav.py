@@ -103,8 +103,10 @@ def test_what_cannot_be_listed_is_reported_and_keeps_everything(webdav):
         return None
 
     webdav.store.by.append(answer)
+    planned = webdav.down(delete=True, dry_run=True)
     result = webdav.down(delete=True)
 
+    assert planned[1:9] == result[1:9]  # all numbers
     assert (result.copied, result.deleted, result.failed) == (1, 0, 2)
     assert sorted(tree_of(webdav.back)) == ["a", "hidden/b", "new"]
     errors = webdav.errors()
