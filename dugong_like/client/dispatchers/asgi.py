@@ -233,7 +233,7 @@ class _Exchange:
         self._length: BodyLength | None = None  # once the response has begun
         self._has_trailers = False
         self._trailers: list[tuple[str, str]] = []
-        self._pending: deque[bytes] = deque()
+        self._pending: deque[bytes | memoryview] = deque()
         self._is_complete = False
         self._is_over = False  # the application
         self._is_gone = False  # the client
@@ -347,10 +347,10 @@ class _Exchange:
     def _take(self, size: int) -> bytes:
         data = self._pending.popleft()
         if len(data) > size:
-            self._pending.appendleft(data[size:])
+            self._pending.appendleft(memoryview(data)[size:])
         elif not self._pending:
             self._room.set()
-        return data[:size]
+        return bytes(data[:size])
 
     def trailers(self) -> list[tuple[str, str]]:
         """Return the trailer fields; none before the end."""

@@ -146,13 +146,13 @@ class _Input(io.RawIOBase):
 
     def __init__(self, body: RequestBody) -> None:
         self._body = body
-        self._ahead = b""
+        self._ahead = memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._ahead or run(self._body.co_next())
+        data = self._ahead or memoryview(run(self._body.co_next()))
         count = min(len(buffer), len(data))
         buffer[:count] = data[:count]
         self._ahead = data[count:]
@@ -168,7 +168,7 @@ class _Call:
         self._status = ""
         self._fields: list[tuple[str, str]] = []
         self._are_fields_sent = False
-        self._pending: list[bytes] = []
+        self._pending: list[bytes | memoryview] = []
         self._result: Iterable[bytes] = []
         self._pieces = iter(self._result)
         self._length: BodyLength | None = None
@@ -225,8 +225,8 @@ class _Call:
             while self._pending:
                 piece = self._pending.pop(0)
                 if len(piece) > size:
-                    self._pending.insert(0, piece[size:])
-                if sent := self._length.cut(piece[:size]):
+                    self._pending.insert(0, memoryview(piece)[size:])
+                if sent := self._length.cut(bytes(piece[:size])):
                     return sent
             try:
                 more = self._next_piece()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 
 import pytest
 import trio
@@ -430,3 +431,24 @@ def test_operations_given_up_at_any_wait_leave_nothing(way, streams):
 def test_wrong_arguments(options):
     with pytest.raises(TypeError):
         ASGIDispatcher(**{"app": shows} | options)
+
+
+def test_a_large_body_is_not_copied_for_each_part_that_is_read():
+    large = bytes(8_000_000)
+
+    async def app(scope, receive, send):
+        if scope["type"] == "http":
+            await send(started())
+            await send(body(large))
+
+    async def use(client):
+        async with client.stream("GET", PLACE) as response:
+            pieces = response.aiter_bytes(1000)
+            tracemalloc.start()
+            try:
+                assert await anext(pieces) == large[:1000]
+                return tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+
+    assert with_client(asyncio.run, use, app) < len(large) / 2

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import tracemalloc
 import wsgiref.validate
 
 import pytest
@@ -143,6 +144,32 @@ def test_body_is_taken_as_it_is_read():
         assert list(pieces) == [b"two", b"three"]
         assert result.closed == 1
     assert result.closed == 1
+
+
+def test_a_large_body_is_not_copied_for_each_part_that_is_read():
+    large = bytes(8_000_000)
+    peaks = []
+
+    def app(environ, start_response):
+        tracemalloc.start()
+        try:
+            assert environ["wsgi.input"].read(1000) == large[:1000]
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        start_response("200 OK", [])
+        return [large]
+
+    with client_of(app).stream("PUT", PLACE, content=large) as response:
+        pieces = response.iter_bytes(1000)
+        tracemalloc.start()
+        try:
+            assert next(pieces) == large[:1000]
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        assert sum(map(len, pieces)) == len(large) - 1000
+    assert max(peaks) < len(large) / 2
 
 
 def test_response_that_is_closed_closes_the_result():
