@@ -47,7 +47,7 @@ class Duplex:
             check_seconds(timeout, "timeout")
         self.timeout = timeout
         self._url = url
-        self._received = received
+        self._received: bytes | memoryview = received
         self._failure: Exception | None = None
         self._deaf: Exception | None = None  # why the peer takes no more bytes
         self._said_all = False
@@ -97,8 +97,7 @@ class Duplex:
         if stream is None or self._failure is not None:
             stream = self._usable()  # which raises
         if self._received:
-            data, self._received = self._received[:size], self._received[size:]
-            return data
+            return self._take_received(size)
         received = stream.recv(size)
         if received == b"":
             self._usable()  # closed by this side?
@@ -261,14 +260,20 @@ class Duplex:
         finally:
             stream.waiting = False
 
+    def _take_received(self, size: int) -> bytes:
+        """Take at most *size* bytes of those that were received before; the rest is not copied."""
+        received = self._received
+        data = bytes(received[:size])
+        self._received = memoryview(received)[size:] if len(received) > size else b""
+        return data
+
     def _recv(self, size: int) -> bytes | None:
         """Try to read; see `co_read`."""
         stream = self._usable()
         if size == 0:
             return b""
         if self._received:
-            data, self._received = self._received[:size], self._received[size:]
-            return data
+            return self._take_received(size)
         received = stream.recv(size)
         if received == b"":
             self._usable()  # closed by this side?
@@ -282,8 +287,7 @@ class Duplex:
             return 0
         if self._received:
             count = min(len(target), len(self._received))
-            target[:count] = self._received[:count]
-            self._received = self._received[count:]
+            target[:count] = self._take_received(count)
             return count
         filled = stream.recv_into(target)
         if filled == 0:

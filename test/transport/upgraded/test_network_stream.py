@@ -10,6 +10,7 @@ import socket
 import ssl
 import threading
 import time
+import tracemalloc
 import weakref
 from contextlib import suppress
 
@@ -63,6 +64,20 @@ def test_readinto_does_the_same(cut):
     while count := stream.readinto(target):
         got += target[:count]
     assert got == WIRE
+
+
+def test_what_was_received_before_is_not_copied_for_each_part():
+    large = bytes(8_000_000)
+    stream = NetworkStream(ScriptedStream([END]), large)
+    tracemalloc.start()
+    try:
+        assert finish(stream.co_read(1000)) == large[:1000]
+        assert stream.readinto(bytearray(1000)) == 1000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < len(large) / 2
+    assert len(finish(co_read_all(stream, 100_000))) == len(large) - 2000
 
 
 @pytest.mark.parametrize("piece", [1, 2, 7, 100])
