@@ -214,7 +214,8 @@ class Pipeline:
 
         An error belongs to the first request that is not answered: that one is given up,
         and the next call goes on with those behind it. But after `ConnectionTimedOut`
-        the next call goes on waiting, as it does if this operation was closed.
+        the next call goes on waiting, as it does if this operation was closed. After
+        Ctrl-C in the middle of it all that is not answered is given up.
 
         Raises:
             NotAnswered: the connection ended, and the request may not be sent again, or
@@ -231,20 +232,26 @@ class Pipeline:
 
     def _co_next(self, *, gathers: bool) -> Co[Answer | None]:
         """Do what `co_next` does; *gathers* says that the driver knows deadlines."""
-        while True:
-            if self._ready or self._take():
-                return self._ready.popleft()
-            if (first := (yield from self._co_first())) is None:
-                return None
-            try:
-                if self._open[-1].need is None:  # nothing is to be sent while it is waited for
-                    answer = yield from self._co_read(first, gathers)
+        try:
+            while True:
+                if self._ready or self._take():
+                    return self._ready.popleft()
+                if (first := (yield from self._co_first())) is None:
+                    return None
+                try:
+                    if self._open[-1].need is None:  # nothing is to be sent while it is waited for
+                        answer = yield from self._co_read(first, gathers)
+                    else:
+                        answer = yield from self._co_beside(first, lambda: self._co_read(first))
+                except Exception as exc:  # noqa: BLE001 - raised there, unless it is sent again
+                    self._go_on(first, exc)
                 else:
-                    answer = yield from self._co_beside(first, lambda: self._co_read(first))
-            except Exception as exc:  # noqa: BLE001 - raised there, unless it is sent again
-                self._go_on(first, exc)
-            else:
-                self._note_whole(first, answer)
+                    self._note_whole(first, answer)
+        except (Exception, GeneratorExit):
+            raise
+        except BaseException as exc:
+            self._interrupted(exc)
+            raise
 
     @twin_of(co_next)
     def next(self) -> Answer | None:
@@ -265,23 +272,29 @@ class Pipeline:
             Exception: what `co_next` raises.
 
         """
-        while True:
-            if self._ready:
-                answer = self._ready.popleft()
-                return self._streamed(Ticket(answer.request), answer.response, answer.body)
-            if (first := (yield from self._co_first())) is None:
-                return None
-            try:
-                yield from self._co_beside(first, lambda: self._co_read_head(first))
-                response = cast("HTTPResponse", self._response)
-                if not (self._held or self._asks_again(first, response)):
-                    self._stream = self._streamed(first, response)
-                    return self._stream
-                answer = yield from self._co_beside(first, lambda: self._co_read(first))
-            except Exception as exc:  # noqa: BLE001 - raised there, unless it is sent again
-                self._go_on(first, exc)
-            else:
-                self._note_whole(first, answer)
+        try:
+            while True:
+                if self._ready:
+                    answer = self._ready.popleft()
+                    return self._streamed(Ticket(answer.request), answer.response, answer.body)
+                if (first := (yield from self._co_first())) is None:
+                    return None
+                try:
+                    yield from self._co_beside(first, lambda: self._co_read_head(first))
+                    response = cast("HTTPResponse", self._response)
+                    if not (self._held or self._asks_again(first, response)):
+                        self._stream = self._streamed(first, response)
+                        return self._stream
+                    answer = yield from self._co_beside(first, lambda: self._co_read(first))
+                except Exception as exc:  # noqa: BLE001 - raised there, unless it is sent again
+                    self._go_on(first, exc)
+                else:
+                    self._note_whole(first, answer)
+        except (Exception, GeneratorExit):
+            raise
+        except BaseException as exc:
+            self._interrupted(exc)
+            raise
 
     @twin_of(co_next_stream)
     def next_stream(self) -> AnswerStream | None:
@@ -347,6 +360,15 @@ class Pipeline:
             tickets.clear()
         self._body_bytes = 0
         self._coming = iter(())
+
+    def _interrupted(self, exc: BaseException) -> None:
+        """Give up what is not answered, and have the next call say so.
+
+        Ctrl-C may have come behind an answer: so nobody knows to which request the next one is.
+        """
+        self.close()
+        name = type(exc).__name__
+        self._made_badly = StateError(f"the pipeline was interrupted by {name}, and has ended")
 
     # ---- what is to be sent
 
@@ -581,18 +603,23 @@ class Pipeline:
         """Do *op*, which reads the body of the answer to *first*; see `AnswerStream`."""
         try:
             result = yield from self._co_beside(first, lambda: op)
+            if is_end(result):
+                self._end_stream()
+                response, self._response = cast("HTTPResponse", self._response), None
+                self._remove(first)
+                self._note_answer(first, response)
+                self._fill()
         except (ConnectionClosed, ProtocolError) as exc:
             self._end_stream()
             self._go_on(first, exc, given=True)
             raise
+        except (Exception, GeneratorExit):
+            raise
+        except BaseException as exc:
+            self._interrupted(exc)
+            raise
         finally:
             op.close()
-        if is_end(result):
-            self._end_stream()
-            response, self._response = cast("HTTPResponse", self._response), None
-            self._remove(first)
-            self._note_answer(first, response)
-            self._fill()
         return result
 
     def _end_stream(self) -> None:

@@ -14,12 +14,14 @@ from collections import Counter
 from contextlib import ExitStack
 
 import pytest
+from kit import streams
 from kit.cases import rest_slow
+from kit.ctrl_c import ctrl_c_at_each_place
 from kit.every_driver import DRIVERS
 from kit.pipe_ends import Feed, pipe
 from kit.servers import nginx, refusing_port
 from kit.steps import Steps
-from kit.streams import Bulky
+from kit.streams import Bulky, finish
 from kit.support import ScriptedServer, pattern, read_exactly, read_head
 from kit.ways import WAYS
 
@@ -36,8 +38,11 @@ from dugong_like import (
     Request,
     ScriptedStream,
     ScriptedTransport,
+    StateError,
     run,
 )
+from dugong_like.connection import pipeline as pipelines
+from dugong_like.connection.answers import Answer
 from dugong_like.connection.request_messages import RequestMessages
 
 
@@ -942,3 +947,37 @@ def test_answers_that_have_arrived_may_be_taken_at_once():
         got += [answer, *pipeline.take_ready()]
     assert [answer.body for answer in got] == [b"0", b"1", b"2", b"3", b"4"]
     assert [answer.request for answer in got] == requests
+
+
+def numbered(number):
+    return b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number
+
+
+def co_next_of(pipeline):
+    return pipeline.co_next()
+
+
+def co_next_stream_of(pipeline):
+    stream = yield from pipeline.co_next_stream()
+    if stream is None:
+        return None
+    return Answer(stream.request, stream.response, (yield from stream.co_readall()))
+
+
+@pytest.mark.parametrize("co_next", [co_next_of, co_next_stream_of])
+def test_ctrl_c_gives_no_request_the_answer_to_another_one(monkeypatch, co_next):
+    def make():
+        script = streams.ScriptedStream([numbered(n) for n in range(3)])
+        conn = streams.connection(monkeypatch, script, streams.ScriptedStream([numbered(9)]))
+        return Pipeline(conn, [Request("GET", f"/{n}") for n in range(3)])
+
+    rounds = 0
+    for pipeline in ctrl_c_at_each_place(make, lambda one: finish(co_next(one)), pipelines):
+        rounds += 1
+        try:
+            while (answer := finish(co_next(pipeline))) is not None:
+                assert answer.request.target == f"/{answer.body.decode()}"
+        except StateError as exc:
+            assert "interrupted by KeyboardInterrupt" in str(exc)
+            assert finish(co_next(pipeline)) is None
+    assert rounds > 20
