@@ -20,13 +20,16 @@ import random
 import ssl
 import sys
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
 import h2.settings
+
+if TYPE_CHECKING:
+    from hyperframe.frame import Frame, HeadersFrame
 
 LEAST_WINDOW: Final = 1000  # bytes
 MOST_WINDOW: Final = 65535
@@ -59,12 +62,28 @@ class Coming:
         self.trailers: list[tuple[bytes, bytes]] = []
 
 
+class Connection(h2.connection.H2Connection):
+    """That of h2, which takes trailers that have crossed its reset for a new stream.
+
+    Behind a lower limit of streams it would end the connection for them.
+    """
+
+    def _receive_headers_frame(
+        self, frame: HeadersFrame
+    ) -> tuple[list[Frame], list[h2.events.Event]]:
+        stream = frame.stream_id
+        if stream <= self.highest_inbound_stream_id and stream not in self.streams:
+            self.decoder.decode(frame.data, raw=True)  # the table of HPACK counts them
+            raise h2.exceptions.StreamClosedError(stream)
+        return super()._receive_headers_frame(frame)
+
+
 class Serving(asyncio.Protocol):
     """One connection."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
-        self._http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        self._http = Connection(h2.config.H2Configuration(client_side=False))
         self._coming: dict[int, Coming] = {}
         self._leaving: dict[int, tuple[Coming, bytes]] = {}
         self._transport: asyncio.Transport | None = None
