@@ -9,6 +9,11 @@ The protocol between threads: `_lock` is held for a few steps, never while anyth
 called that belongs to the user. Under it are the queues, and the counts. The holder of `_driving`
 uses the pipeline below.
 
+Ctrl-C may come anywhere. A request is in a queue until its outcome is set, and everything that ends
+the pipeline may be done once more. `_is_inside` is true while the pipeline below is used and until
+what it has returned is set: one that begins to drive, and finds it so, knows that an answer may
+have been lost. It closes the pipeline, and each request that is not answered gets an error.
+
 Not here: sending, reading and repeating (pipeline.py).
 """
 
@@ -17,7 +22,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
 
 from ..errors import NotAnswered, Sent, StateError
@@ -36,6 +42,9 @@ if TYPE_CHECKING:
     from .operations import Operations
 
 MOST: Final = 1000  # requests and answers
+CLOSED: Final = "the pipeline was closed"
+INTERRUPTED: Final = "the pipeline was interrupted, and has ended"
+LOST: Final = "the answer was lost in an interruption"
 
 
 class PipelineOptions(TypedDict, total=False):
@@ -65,7 +74,7 @@ class PendingAnswer(Future["Answer"]):
         self.request = request
         self.size = size_of(request)  # bytes that it keeps in memory, of the request or the answer
         self.taken = False  # somebody has got the answer, or nobody wants it
-        self.settled = False  # it gets its answer, or what went wrong
+        self._notified = False
         self._pipeline = pipeline
 
     def co_result(self) -> Co[Answer]:
@@ -75,7 +84,8 @@ class PendingAnswer(Future["Answer"]):
             concurrent.futures.CancelledError: it was cancelled.
             ConnectionTimedOut: nothing arrived for the time-out of the connection; it is still
                 waited for, by the next call.
-            NotAnswered: the request was given up, or the pipeline was closed.
+            NotAnswered: the request was given up, or the pipeline was closed, or Ctrl-C came in
+                the middle of sending or reading, which ends it.
             Exception: what else `Pipeline.co_next` raises for this request.
 
         """
@@ -121,6 +131,12 @@ class PendingAnswer(Future["Answer"]):
             return False
         self._pipeline.note_cancelled(self)
         return True
+
+    def notify_cancelled(self) -> None:
+        """Let `concurrent.futures.wait` know that it is cancelled, once."""
+        if not self._notified:
+            self._notified = True
+            self.set_running_or_notify_cancel()
 
     def __repr__(self) -> str:
         return f"<PendingAnswer {self.request!r}>"
@@ -175,6 +191,8 @@ class SharedPipeline:
         self._starved = True  # it would send if something was submitted
         self._looks = 0  # of those who wait, how many are to see whether they still have to
         self._finished = self._closed = self._ended = False
+        self._is_inside = False  # the pipeline below is used; see above
+        self._reason = CLOSED  # why there is no answer after the end
 
     # ---- submitting
 
@@ -260,22 +278,34 @@ class SharedPipeline:
 
         The connection is closed if there is anything. Answers that are here can still be taken.
         """
+        try:
+            self._close(CLOSED)
+        except BaseException:  # Ctrl-C in the middle of it
+            self._close(CLOSED)
+            raise
+
+    def _close(self, reason: str) -> None:
+        """Do what `close` does; *reason* is the message. It may be called again."""
         with self._lock:
-            if self._closed:
-                return
+            if not self._closed:
+                self._reason = reason
             self._closed = self._finished = True
-            given_up: list[tuple[PendingAnswer, Sent]] = [(each, "maybe") for each in self._sent]
-            given_up += [(each, "no") for each in self._queued]
-            self._sent.clear()
-            self._queued.clear()
-        for pending, sent in given_up:
-            problem = NotAnswered(
-                "the pipeline was closed", request=pending.request, request_sent=sent
-            )
-            self._settle(pending, problem)
+        self._give_up()
         self._news.set()
         self._make_room()
-        self._send()  # which ends it, unless somebody drives it, who does
+        if not self._ended:
+            self._send()  # which ends it, unless somebody drives it, who does
+
+    def _give_up(self) -> None:
+        """Let all that is not answered have an error, as the pipeline is closed."""
+        while True:
+            with self._lock:
+                queue = self._sent or self._queued
+                if not queue:
+                    return
+                pending = queue[0]
+                sent: Sent = "maybe" if queue is self._sent else "no"
+            self._settle(pending, _not_answered(self._reason, pending, sent))
 
     def __enter__(self) -> Self:
         return self
@@ -292,11 +322,10 @@ class SharedPipeline:
                 raise StateError("the pipeline takes no further request: finish() or close()")
             if self._is_full():
                 return False
-            self._queued.append(pending)
             self._count += 1
             self._bytes += pending.size
-            starved, self._starved = self._starved, False
-        if starved:
+            self._queued.append(pending)
+        if self._starved:
             self._news.set()
         return True
 
@@ -308,44 +337,59 @@ class SharedPipeline:
     def _next_request(self) -> Request | None:
         """Return the next request for the pipeline; None if there is none now."""
         with self._lock:
-            while self._queued:
-                pending = self._queued.popleft()
-                if not pending.cancelled():
-                    self._sent.append(pending)
+            while self._queued and not self._closed:
+                pending = self._queued[0]
+                wanted = not pending.cancelled()
+                if wanted:
+                    self._sent.append(pending)  # first: it is always in one of them
+                else:
+                    self._note_done(pending)
+                if self._queued and self._queued[0] is pending:  # no handler of a signal has closed
+                    self._queued.popleft()
+                if wanted:
                     return pending.request
             self._starved = True
             return None
 
     def _settle(self, pending: PendingAnswer, outcome: Answer | Exception) -> None:
-        """Give *pending* its answer, or what went wrong."""
+        """Give *pending*, the first in its queue, its answer or what went wrong, if it has none.
+
+        After an interruption it may be called again.
+        """
         with self._lock:
-            if pending.settled:
-                return  # `close` did that
-            pending.settled = True
             if not pending.taken:
                 size = 0 if isinstance(outcome, Exception) else len(outcome.body)
                 self._bytes += size - pending.size
                 pending.size = size
-        if not pending.set_running_or_notify_cancel():
-            pass
-        elif isinstance(outcome, Exception):
-            pending.set_exception(outcome)
-        else:
-            pending.set_result(outcome)
+        with suppress(InvalidStateError):  # cancelled, or another thread was faster
+            if isinstance(outcome, Exception):
+                pending.set_exception(outcome)
+            else:
+                pending.set_result(outcome)
         with self._lock:  # only now, as those who find it there take it
-            if self._sent and self._sent[0] is pending:
-                self._sent.popleft()
-            if not pending.taken:
-                self._done.append(pending)
+            for queue in (self._sent, self._queued):
+                if queue and queue[0] is pending:
+                    self._note_done(pending)
+                if queue and queue[0] is pending:  # still: no handler of a signal has closed it
+                    queue.popleft()
+
+    def _note_done(self, pending: PendingAnswer) -> None:
+        """Let `next` find *pending*, if somebody wants it; after an interruption once more."""
+        if pending.cancelled():
+            self.note_taken(pending)
+            pending.notify_cancelled()
+        elif not pending.taken:
+            self._done.append(pending)  # perhaps twice: it is taken once
 
     def _take_done(self) -> PendingAnswer | None:
         """Take the first answer that nobody has taken."""
         with self._lock:
             while self._done:
-                pending = self._done.popleft()
+                pending = self._done[0]
                 if not pending.taken:
                     self.note_taken(pending)
                     return pending
+                self._done.popleft()
         return None
 
     def _has_next(self) -> bool:
@@ -381,8 +425,19 @@ class SharedPipeline:
     # ---- driving
 
     def co_until(self, is_done: Callable[[], bool]) -> Co[None]:
-        """Drive the pipeline, or let another one do so, until *is_done* is true."""
+        """Drive the pipeline, or let another one do so, until *is_done* is true.
+
+        Raises:
+            StateError: the pipeline is closed, and *is_done* is false for ever.
+            Exception: what `Pipeline.co_next` raises that belongs to no request.
+
+        """
         while not is_done():
+            if self._closed:
+                self._give_up()  # what ended it may have been interrupted
+                if is_done():
+                    return
+                raise StateError(self._reason)
             going = self._driving.co_holding(self._co_drive(is_done))
             try:
                 need = next(going)
@@ -408,24 +463,37 @@ class SharedPipeline:
     def _send_or_end(self) -> bool:
         """Begin to send, having the lock; end the pipeline if it is closed. Returns True."""
         try:
+            self._check()
             if not self._closed:
+                self._starved = False
+                self._is_inside = True
                 self._pipeline.send()
+                self._is_inside = False
         finally:
-            if self._closed:
-                self._end()
+            self._end_if_closed()
         return True
 
-    def _end(self) -> None:
-        self._ended = True
-        self._pipeline.close()
-        self._news.close()  # nobody drives any more
+    def _check(self) -> None:
+        """Close the pipeline, having the lock, if an answer may have been lost."""
+        if self._is_inside and not self._closed:
+            self._close(INTERRUPTED)
+
+    def _end_if_closed(self) -> None:
+        """End the pipeline below, having the lock, if this one is closed or has to be."""
+        self._check()
+        if self._closed:
+            self._pipeline.close()
+            self._news.close()  # nobody drives any more
+            self._ended = True
 
     def _co_drive(self, is_done: Callable[[], bool]) -> Co[None]:
         """Send and read until *is_done* is true, or there is news for others who wait."""
         bundle, driving = Bundle(), self._driving
         try:
+            self._check()
             while True:
                 self._news.clear()  # before anything is looked at that it may be about
+                self._starved = False  # it looks now; not by `_submit`, which may be interrupted
                 if is_done() or self._closed:
                     return
                 if self._looks and driving.waiting:
@@ -439,8 +507,7 @@ class SharedPipeline:
             try:
                 bundle.close()
             finally:
-                if self._closed:
-                    self._end()
+                self._end_if_closed()
 
     def _co_answer(self, is_done: Callable[[], bool], bundle: Bundle) -> Co[None]:
         """Wait until something is answered, was given up, or was submitted."""
@@ -449,29 +516,65 @@ class SharedPipeline:
         op = pipeline.co_next()
         try:
             while not news.is_set():
-                yield bundle.need([next(op), news.need()])
+                self._is_inside = True
+                need = next(op)
+                self._is_inside = False
+                yield bundle.need([need, news.need()])
             return  # the next call sends what was submitted
         except StopIteration as end:
             answer = end.value
         except Exception as exc:
-            if pipeline.given_up == given_up:
+            is_given_up = pipeline.given_up != given_up
+            if is_given_up:
+                self._settle_first(exc)
+            self._is_inside = False
+            if not is_given_up:
                 raise
-            self._settle_next(exc)
             return
         finally:
+            is_inside, self._is_inside = self._is_inside, True
             op.close()
+            self._is_inside = is_inside
         if answer is not None:
             for each in (answer, *pipeline.take_ready()):
-                self._settle_next(each)
-        elif not is_done():
+                self._settle_answer(each)
+            self._is_inside = False
+            return
+        while self._settle_first():  # nothing is unanswered there
+            pass
+        self._is_inside = False
+        if not is_done():
             yield from news.co_wait()
 
-    def _settle_next(self, outcome: Answer | Exception) -> None:
-        """Give the first request that was sent its answer; there is none if `close` was faster."""
+    def _settle_first(self, problem: Exception | None = None) -> bool:
+        """Let the first request that was sent have *problem*, or a lost answer.
+
+        Returns:
+            False if there is none, as `close` was faster.
+
+        """
         with self._lock:
             pending = self._sent[0] if self._sent else None
-        if pending is not None:
-            self._settle(pending, outcome)
+        if pending is None:
+            return False
+        self._settle(pending, problem or _not_answered(LOST, pending, "maybe"))
+        return True
+
+    def _settle_answer(self, answer: Answer) -> None:
+        """Give *answer* to its own request; those before it will have none any more."""
+        while True:
+            with self._lock:
+                pending = self._sent[0] if self._sent else None
+            if pending is None:
+                return  # `close` was faster
+            if pending.request is answer.request:
+                self._settle(pending, answer)
+                return
+            self._settle(pending, _not_answered(LOST, pending, "maybe"))
+
+
+def _not_answered(reason: str, pending: PendingAnswer, sent: Sent) -> NotAnswered:
+    return NotAnswered(reason, request=pending.request, request_sent=sent)
 
 
 class _Feed(Iterator[Request]):

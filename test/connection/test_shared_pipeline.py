@@ -6,6 +6,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from kit import streams
+from kit.ctrl_c import ctrl_c_at_each_place
 from kit.every_driver import DRIVERS
 from kit.h2_site import h2_site
 from kit.support import ScriptedServer, open_descriptors, pattern, read_head
@@ -24,6 +26,10 @@ from dugong_like import (
     both,
     run,
 )
+from dugong_like.connection import pipeline as pipelines
+from dugong_like.connection import shared_pipeline
+from dugong_like.polling import fair_lock, holding
+from dugong_like.polling.wake import Wake
 
 PATIENCE = 60  # seconds
 
@@ -301,6 +307,17 @@ def test_answer_of_a_request_that_was_cancelled_when_it_was_sent_is_nobody_elses
             assert pipeline.next() is None
 
 
+def test_a_request_that_was_cancelled_before_it_was_sent_is_done_for_those_who_wait_for_all():
+    with HTTPConnection("example.org", transport=ScriptedTransport([answer("0")])) as conn:
+        with SharedPipeline(conn, depth=1) as pipeline:
+            pending = [pipeline.submit(get(number)) for number in range(2)]
+            assert pending[1].cancel()
+            assert pending[0].result(PATIENCE).body == b"0"
+            pipeline.finish()
+            assert pipeline.next() is None
+            assert concurrent.futures.wait(pending, timeout=0).not_done == set()
+
+
 # ---- limits
 
 
@@ -459,3 +476,142 @@ def test_options_are_checked():
             pipeline.submit("GET")
     with pytest.raises(TypeError):
         SharedPipeline(Pipeline)
+
+
+# ---- Ctrl-C
+
+
+class Interrupted:
+    """A shared pipeline over a script, and another thread that waits for the third answer."""
+
+    def __init__(self, monkeypatch, other):
+        self.ready = Wake()
+        self.ready.set()
+        monkeypatch.setattr(streams.ScriptedStream, "fd", self.ready.fd)  # one that can be polled
+        late = [streams.WOULD_BLOCK, answer("/0"), streams.WOULD_BLOCK]
+        script = streams.ScriptedStream([*late, answer("/1") + answer("/2")])
+        self.conn = streams.connection(
+            monkeypatch, script, streams.ScriptedStream([streams.END]), timeout=PATIENCE
+        )
+        self.pipeline = SharedPipeline(self.conn)
+        self.pending = []
+        self.waiting = None
+        self._other = other
+
+    def submit(self):
+        for number in range(3):
+            self.pending.append(self.pipeline.submit(get(number)))
+
+    def wait_beside(self):
+        """Have the other thread wait behind the one that drives."""
+        waiting = self.pending[2].co_result()
+        self._other.submit(next, waiting).result(PATIENCE)
+        self.waiting = waiting
+
+    def drive(self):
+        self.submit()
+        driving = self.pending[0].co_result()
+        try:
+            next(driving)
+            self.wait_beside()
+            streams.finish(driving)
+        finally:
+            driving.close()
+
+    def take(self):
+        self.submit()
+        self.pipeline.finish()
+        while streams.finish(self.pipeline.co_next()) is not None:
+            pass
+
+    def close(self):
+        self.submit()
+        driving = self.pending[0].co_result()
+        next(driving)
+        self.wait_beside()
+        self.pipeline.close()
+        driving.close()
+
+    def outcomes(self):
+        """Return what the other thread gets, of all: each waits for it until it is there."""
+        calls = [] if self.waiting is None else [lambda: run(self.waiting, PATIENCE)]
+        calls += [each.result for each in self.pending]
+        targets = [] if self.waiting is None else ["/2"]
+        targets += [each.request.target for each in self.pending]
+        found = []
+        for target, call in zip(targets, calls, strict=True):
+            try:
+                got = self._other.submit(call).result(PATIENCE)
+            except NotAnswered as exc:
+                assert exc.request.target == target
+                assert exc.request_sent in {"no", "maybe"}
+                found.append(None)
+            else:
+                assert got.request.target == target
+                assert got.body.decode() == target
+                found.append(target)
+        self.pipeline.finish()
+        self._other.submit(self._take_rest).result(PATIENCE)
+        return found
+
+    def _take_rest(self):
+        """Take what nobody has asked for: the request of a call that was interrupted."""
+        while True:
+            try:
+                if self.pipeline.next() is None:
+                    return
+            except NotAnswered:
+                continue
+
+
+@pytest.mark.parametrize("what", ["drive", pytest.param("take", marks=pytest.mark.slow), "close"])
+def test_ctrl_c_gives_each_request_its_own_answer_or_an_error(monkeypatch, what):
+    rounds = answered = 0
+    modules = shared_pipeline, pipelines, fair_lock, holding
+    with ThreadPoolExecutor(1) as other:
+        for case in ctrl_c_at_each_place(
+            lambda: Interrupted(monkeypatch, other), lambda case: getattr(case, what)(), *modules
+        ):
+            rounds += 1
+            answered += any(case.outcomes())
+            case.pipeline.close()
+            assert case.pipeline._ended
+            assert case.pipeline._count == 0
+    assert rounds > 50
+    assert answered
+
+
+def test_ctrl_c_in_a_callback_of_an_answer_loses_nobody_elses(monkeypatch):
+    def press(_):
+        raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(1) as other:
+        case = Interrupted(monkeypatch, other)
+        case.submit()
+        case.pending[1].add_done_callback(press)
+        with pytest.raises(KeyboardInterrupt):
+            streams.finish(case.pending[2].co_result())
+        assert case.outcomes() == ["/0", "/1", None]
+
+
+def test_nobody_waits_on_in_a_closed_pipeline_for_what_will_never_come():
+    with HTTPConnection("example.org", transport=ScriptedTransport([])) as conn:
+        pipeline = SharedPipeline(conn)
+        pipeline.close()
+        with pytest.raises(StateError, match="closed"):
+            next(pipeline.co_until(lambda: False))
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_an_answer_that_is_lost_is_replaced_by_an_error_and_not_by_the_next_one(lost):
+    transport = ScriptedTransport([answer(str(number)) for number in range(3)])
+    with HTTPConnection("example.org", transport=transport) as conn:
+        with SharedPipeline(conn) as pipeline:
+            pending = [pipeline.submit(get(number)) for number in range(3)]
+            for _ in range(lost):
+                assert pipeline._pipeline.next() is not None
+            outcomes = [each.exception(PATIENCE) for each in pending]
+            for each in outcomes[:lost]:
+                assert isinstance(each, NotAnswered)
+                assert each.request_sent == "maybe"
+            assert [each.result().body for each in pending[lost:]] == [b"1", b"2"][lost - 1 :]
