@@ -377,9 +377,12 @@ class Pipeline:
         if self._stream is not None:
             with suppress(ConnectionClosed, ProtocolError):  # nobody wants the rest
                 yield from self._stream.co_discard()
-        while not self._open and (pause := self._pause()) > 0 and self._has_more():
-            yield from co_pause(pause, "pause before a retry")
-        self._fill()
+        while True:
+            while not self._open and (pause := self._pause()) > 0 and self._has_more():
+                yield from co_pause(pause, "pause before a retry")
+            is_paused = self._fill()
+            if self._open or not is_paused or not self._has_more():
+                break  # else the pause has begun between these two looks at it
         if (problem := self._made_badly) is not None:
             self._made_badly = None
             try:
@@ -398,30 +401,38 @@ class Pipeline:
         self._draw(1)
         return bool(self._waiting)
 
-    def _fill(self) -> None:
-        """Begin to send as many requests as may be unanswered now, plain ones together."""
+    def _fill(self) -> bool:
+        """Begin to send as many requests as may be unanswered now, plain ones together.
+
+        Returns:
+            True if that has ended because nothing may be sent for some time.
+
+        """
         tickets, waiting, room = self._open, self._waiting, self._pace.room()
         if len(tickets) * 2 > room >= MANY:
-            return  # later, so that several can be sent together
+            return False  # later, so that several can be sent together
         while (free := room - len(tickets)) > 0:
-            if self._pause() > 0 or self._body_bytes >= self._max_bytes:
-                return
+            if self._pause() > 0:
+                return True
+            if self._body_bytes >= self._max_bytes:
+                return False
             if tickets and not self._may_follow(tickets[-1]):
-                return
+                return False
             self._draw(free)
             if not waiting or (self._held and not waiting[0].held):
-                return
+                return False
             if self._joins and not self._held and self._join(free):
                 continue
             ticket = waiting.popleft()
             ticket.judge()
             if not ticket.repeatable and (tickets or self._held):
                 waiting.appendleft(ticket)  # its turn is when the others are answered
-                return
+                return False
             tickets.append(ticket)
             self._body_bytes += ticket.size
             if ticket.failure is None:
                 self._begin(ticket)
+        return False
 
     def _may_follow(self, last: Ticket) -> bool:
         """Return True if a request may be sent behind *last*, which is unanswered."""

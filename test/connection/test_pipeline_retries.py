@@ -50,6 +50,18 @@ def pauses(monkeypatch):
     return made
 
 
+@pytest.mark.parametrize("looks", range(4))
+def test_a_pause_of_the_origin_may_begin_between_any_two_looks_at_it(looks, pauses, monkeypatch):
+    """Another connection of the program has been refused meanwhile."""
+    seconds = [*[0.0] * looks, 5.0]
+    monkeypatch.setattr(Pipeline, "_pause", lambda _: seconds.pop(0) if seconds else 0.0)
+    with HTTPConnection(
+        "example.org", transport=ScriptedTransport([answer(str(each)) for each in range(2)])
+    ) as conn:
+        assert [each.body for each in Pipeline(conn, gets(2), depth=1)] == [b"0", b"1"]
+    assert seconds == []
+
+
 # ---- what is known of a request that is given up
 
 
