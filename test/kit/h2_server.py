@@ -94,6 +94,7 @@ class Peer:
         self.requests = []
         self.events = []
         self._gone = set()  # streams that the client has reset
+        self._left = False  # the client has said GOAWAY: h2 sends nothing any more
         self._coming = {}  # requests that are not complete
         self._leaving = {}  # answers that are not complete: [data, trailers, reset]
 
@@ -106,8 +107,12 @@ class Peer:
                 self._coming.pop(event.stream_id, None)
                 self._leaving.pop(event.stream_id, None)
                 self._gone.add(event.stream_id)
+            elif isinstance(event, h2.events.ConnectionTerminated):
+                self._left = True
         for event in events:
             self._follow(event)
+        if self._left:
+            return self.connection.data_to_send()
         if self._changes and not self._settings_sent:
             # One after the other: h2 does not see which of several is acknowledged.
             self.connection.update_settings(self._changes.pop(0))
@@ -124,7 +129,7 @@ class Peer:
                 self._coming[stream] = Request(stream, event.headers)
         elif isinstance(event, h2.events.DataReceived):
             # Not `acknowledge_received_data`, which waits for ever once a window became negative.
-            if size := event.flow_controlled_length:
+            if (size := event.flow_controlled_length) and not self._left:
                 self.connection.increment_flow_control_window(size)
                 if stream not in self._gone and event.stream_ended is None:
                     self.connection.increment_flow_control_window(size, stream)
@@ -142,7 +147,7 @@ class Peer:
     def answer(self, request):
         """Answer *request*, as the app says."""
         self.requests.append(request)
-        if (answer := self.app(request)) is None:
+        if (answer := self.app(request)) is None or self._left:
             return
         send = self.connection.send_headers
         for fields in answer.informational:

@@ -29,6 +29,7 @@ class Site(Peer):
             isinstance(event, h2.events.RequestReceived)
             and ("expect", "100-continue") in [*event.headers]
             and event.stream_id not in self._gone
+            and not self._left
         ):
             self.connection.send_headers(event.stream_id, [(":status", "100")])
 
