@@ -37,10 +37,10 @@ class FiguresTable(Directive):
         }
         rows = []
         for line in self.content:
-            label, name, ours, peers = (cell.strip() for cell in line.split("|"))
+            label, name, ours, peers = parts(line)
             parsed, problems = self.state.inline_text(label, self.lineno)
             assert not problems, problems
-            cells = figures(workloads[name], ours, peers.split())
+            cells = figures(workloads[name], ours, peers)
             rows.append([nodes.inline("", "", *parsed), *map(nodes.Text, cells)])
         return [table([40, 15, 10, 10, 25], HEADER, rows)]
 
@@ -76,18 +76,29 @@ def echoes(lines: list[dict[str, Any]]) -> list[list[str]]:
     ]
 
 
+def parts(line: str) -> tuple[str, str, str, list[str]]:
+    """Return what a line of a table says: its label, the workload, our client and the peers."""
+    label, name, ours, peers = (cell.strip() for cell in line.split("|"))
+    return label, name, ours, peers.split()
+
+
 def figures(workload: dict[str, Any], ours: str, peers: list[str]) -> list[str]:
-    """Return the cells of one row, as text; a dash where the run has no figure."""
-    costs = {
-        line["client"]: line for line in workload["clients"] if line["cost"] and not line["failed"]
-    }
+    """Return the cells of one row, as text.
+
+    A peer whose row failed is named as such. One that was not measured is an error, as is a row
+    of ours without a figure.
+    """
+    costs = {line["client"]: line for line in workload["clients"]}
     size = ours.partition(" ")[2]
     unit = workload["unit"].removeprefix("CPU ").partition("/")[0]
     others = []
     for peer in peers:
         name = f"{peer} {size}" if size else peer
-        others.append(f"{peer.partition('/')[0]} {short(costs[name]['cost'])}")
+        failed = costs[name]["failed"]
+        cost = "failed" if failed else short(costs[name]["cost"])
+        others.append(f"{peer.partition('/')[0]} {cost}")
     line = costs[ours]
+    assert not line["failed"], f"{ours} has no figure for {workload['name']}"
     return [
         f"{short(line['cost'])} {unit}",
         ratio(None if workload["differences"] else line["to_floor"]),

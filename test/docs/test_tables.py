@@ -8,7 +8,9 @@ Not here: the pages themselves (.ci/run builds them).
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
+import sys
 import tomllib
 from types import ModuleType
 
@@ -23,7 +25,17 @@ SAFETY = (DOC / "safety.rst").read_text()
 
 @pytest.fixture(scope="module")
 def from_source() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("from_source", DOC / "_ext" / "from_source.py")
+    return extension("from_source")
+
+
+@pytest.fixture
+def figures(from_source: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setitem(sys.modules, "from_source", from_source)
+    return extension("figures")
+
+
+def extension(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, DOC / "_ext" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -70,3 +82,35 @@ def test_each_table_of_states_exists(from_source: ModuleType) -> None:
     named = re.findall(r"^\.\. state-table:: (\w+)$", pages, re.MULTILINE)
 
     assert set(named) == from_source.MACHINES.keys()
+
+
+def test_each_line_of_the_tables_of_figures_has_figures(figures: ModuleType) -> None:
+    run = json.loads((DOC / "performance.json").read_text())
+    workloads = {workload["name"]: workload for workload in run["workloads"]}
+    lines = re.findall(r"^   .*\| .*\|.*\|.*$", (DOC / "performance.rst").read_text(), re.MULTILINE)
+
+    for line in lines:
+        _, name, ours, peers = figures.parts(line)
+        cost, _, _, others = figures.figures(workloads[name], ours, peers)
+        assert cost[0].isdigit(), line
+        assert others.count(",") == max(len(peers) - 1, 0), line
+    assert len(lines) >= 40
+
+
+def test_table_of_figures_names_a_peer_whose_row_failed(figures: ModuleType) -> None:
+    ours = {"client": "ours", "failed": False, "cost": 2.0, "to_floor": 1.5, "to_pycurl": None}
+    crashed = {"client": "peer/asyncio", "failed": True, "cost": 0.0}
+    workload = {"name": "get", "unit": "CPU us/request", "differences": ""}
+
+    workload["clients"] = [ours, crashed]
+    assert figures.figures(workload, "ours", ["peer/asyncio"]) == [
+        "2.00 us",
+        "1.50",
+        "-",
+        "peer failed",
+    ]
+    with pytest.raises(KeyError):
+        figures.figures(workload, "ours", ["nobody"])
+    workload["clients"] = [{**ours, "failed": True}]
+    with pytest.raises(AssertionError, match="ours has no figure for get"):
+        figures.figures(workload, "ours", [])
