@@ -533,6 +533,7 @@ class HTTPConnection(Operations):
         """
         if self._queue is not None and self._queue.end():
             cancel_users(self._session)
+            self._close_former()
         else:
             super().disconnect()
 
@@ -571,8 +572,12 @@ class HTTPConnection(Operations):
     __aexit__ = __aenter__  # looked up before that, and never called
 
     def __del__(self) -> None:
-        if hasattr(self, "_session") and self._session.shared.stream is not None:
+        if not hasattr(self, "_session"):  # it was not even made
+            return
+        if self._session.shared.stream is not None:
             abort(self._session)
+        if self._former:
+            self._close_former()
 
     # ---- settings
 

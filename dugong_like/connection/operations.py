@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar, Unpack, cast
+from weakref import ref
 
 from ..errors import (
     AnsweredEarly,
@@ -34,7 +36,7 @@ from ..polling.holding import NOT_BLOCKING
 from ..polling.timeouts import Timeouts, limited
 from ..transport import exclusive
 from .body_writer import trailer_lines
-from .cancelling import close
+from .cancelling import cancel, close
 from .config import LEAST_STATUS, ConnectionConfig
 from .exchange import Exchange, HTTPResponse, Reply
 from .h1.session import Session as SessionOne
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from ..http.websocket.options import WebSocketArguments, WebSocketOptions
     from ..transport.stream import Part, Stream
     from .session import Alone, Session, Whole
+    from .shared import SharedState
     from .websocket import WebSocket
 
 T = TypeVar("T")
@@ -75,7 +78,7 @@ class Operations:
 
     __slots__ = (
         *("_config", "_exchanges", "_expect100_timeout", "_messages", "_session", "_timeout"),
-        *("_turned_away", "renewals"),
+        *("_former", "_turned_away", "renewals"),
     )
 
     def __init__(
@@ -90,6 +93,7 @@ class Operations:
         self._expect100_timeout = config.expect100_timeout
         self.renewals = 0
         self._turned_away = 0  # connections in a row that ended before they were of any use
+        self._former: tuple[ref[SharedState], ...] = ()  # of replaced sessions; some may be in use
         self._exchanges = FairLock()  # of `exchange`: one after the other
         if session is not None:
             self._session: Session = session
@@ -145,6 +149,7 @@ class Operations:
             new.shared.exchanges = self._exchanges
             if not old.shared.lost and (left := old.receiver.bodies.left()) is not None:
                 new.receiver.bodies.take_over(left)
+            self._former = (*filter(_is_open, self._former), ref(old.shared))
             self._session = new
             self.renewals += stream is None
         old.replaced()
@@ -235,7 +240,18 @@ class Operations:
         The connection can be used again: it reconnects. May be called in any state;
         an operation that waits in another thread raises `ConnectionClosed`.
         """
-        close(self._session)
+        try:
+            close(self._session)
+        finally:
+            if self._former:
+                self._close_former()
+
+    def _close_former(self) -> None:
+        """Close the sessions that were replaced while something was under way there."""
+        with ExitStack() as closing:  # all of them, whatever an observer raises
+            for each in filter(_is_open, self._former):
+                if (shared := each()) is not None:
+                    closing.callback(cancel, shared, lost=True)
 
     def reset(self) -> None:
         """Make the connection usable again after an error: another name for `disconnect`."""
@@ -1305,7 +1321,8 @@ class Operations:
 
         That is to answer PING of the server, and to notice GOAWAY and the end of the connection at
         once. Without it that is done by the next operation, which is soon enough for most servers.
-        Other operations may be under way. To end it, close the operation.
+        Other operations may be under way. To end it, close the operation. It ends with its
+        connection, also if that is one which another has replaced, when nothing else is under way.
 
         Raises:
             StateError: it is an HTTP/1.1 connection.
@@ -1372,6 +1389,12 @@ class Operations:
         what it hears of. After an error it is still to be given back, by `close`.
         """
         return (yield from self._session.shared.co_wait_ended())
+
+
+def _is_open(former: ref[SharedState]) -> bool:
+    """Return True unless the session was closed."""
+    shared = former()
+    return shared is not None and shared.stream is not None
 
 
 def co_restoring(sending: Co[None], source: BodySource) -> Co[None]:

@@ -112,7 +112,6 @@ def co_connect(
         agreement = handshake.agree_to_connect(response.status, response.values, response)
     except BaseException as exc:
         stream.cancel()
-        two.note_end()
         if isinstance(exc, WebSocketRefused):
             exc.label("CONNECT", url)
         raise

@@ -324,7 +324,7 @@ class Ended:
         """Return True if others cannot go on as before, or a stream is not reset."""
         shared = self.conn._session.shared
         pump = shared.pump
-        if shared.reading.locked() or shared.sending.locked() or pump.is_used():
+        if shared.reading.locked() or shared.sending.locked() or not pump.is_free():
             return True
         return shared.state is OPEN and bool(pump.engine.streams or pump._of_stream)
 

@@ -61,10 +61,6 @@ class Session(AnySession, Protocol):
         """Do what is left of a whole exchange, as one operation of the pump."""
         ...
 
-    def note_end(self) -> None:
-        """Note that a stream has ended, which may have been the last one."""
-        ...
-
 
 class Alone(Waiter):
     """One exchange without a request body, from its request to its response.
@@ -195,6 +191,7 @@ class Alone(Waiter):
             self._done = True
         if shared.left is not None:
             shared.give_back()
+        if pump.on_idle is not None:
+            pump.check_idle()
         if pump.news:
             pump.tell_news()
-        session.note_end()

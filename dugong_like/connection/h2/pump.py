@@ -130,6 +130,7 @@ class Waiter:
         wake: its flag, while it is a follower.
         touched: streams that have got something, of those that it follows; None if it does not ask.
         stays: True if it goes on after a successful attempt.
+        serves: True if it needs the session for nothing but what others do with it.
 
     """
 
@@ -139,7 +140,7 @@ class Waiter:
     )
 
     touched: dict[Stream, None] | None = None
-    stays = False
+    stays = serves = False
 
     def __init__(self, stream: Stream | None, wants: int = 0) -> None:
         self.stream = stream
@@ -162,6 +163,17 @@ class Collector(Waiter):
         self.touched = {}
 
 
+class Servant(Waiter):
+    """An operation that takes part in what the session does, until that ends."""
+
+    __slots__ = ()
+
+    serves = True
+
+    def __init__(self) -> None:
+        super().__init__(None, NEWS)
+
+
 ROOM: Final = 1  # a stream may be opened
 NEWS: Final = 2  # SETTINGS, PING or GOAWAY has come
 
@@ -178,6 +190,8 @@ class Pump:
         lock: around all that is done with it.
         received: bytes received so far.
         on_room: called without the lock when the server allows more streams at once; or None.
+        on_idle: called once, without the lock, when no stream is open and no operation under way,
+            or as soon as that is so; or None. Set it, then call `check_idle`.
 
     """
 
@@ -195,6 +209,7 @@ class Pump:
             "engine",
             "lock",
             "news",
+            "on_idle",
             "on_room",
         ),
         "received",
@@ -206,6 +221,7 @@ class Pump:
         self.lock = SectionLock(self._interrupted)
         self.received = 0
         self.on_room: Callable[[], object] | None = None
+        self.on_idle: Callable[[], object] | None = None
         self._batch: list[Part] = []  # what is being sent; after a refusal it has to stay the same
         self._followers: dict[Waiter, None] = {}  # in the order in which they began to wait
         self._asleep: dict[Waiter, None] = {}  # those that wait for their flags and were not woken
@@ -376,6 +392,8 @@ class Pump:
                     raise
             if shared.left is not None:
                 shared.give_back()
+            if self.on_idle is not None:
+                self.check_idle()
             if self.news:
                 self.tell_news()
 
@@ -412,6 +430,8 @@ class Pump:
             self.lock.when_free(partial(self.leave, waiter))
         if self._shared.left is not None:
             self._shared.give_back()
+        if self.on_idle is not None:
+            self.check_idle()
         if self.news:
             self.tell_news()
 
@@ -423,6 +443,8 @@ class Pump:
         finally:
             if self._shared.left is not None:
                 self._shared.give_back()
+            if self.on_idle is not None:
+                self.check_idle()
             if self.news:
                 self.tell_news()
 
@@ -437,6 +459,8 @@ class Pump:
         finally:
             if self._shared.left is not None:
                 self._shared.give_back()
+            if self.on_idle is not None:
+                self.check_idle()
             if self.news:
                 self.tell_news()
 
@@ -885,9 +909,17 @@ class Pump:
             self.news.append(partial(observer.goaway, engine.goaway))
         return engine.ended is None and (count == MEMORY or stream.buffered)
 
-    def is_used(self) -> bool:
-        """Return True if an operation waits."""
-        return bool(self._followers)
+    def check_idle(self) -> None:
+        """Call `on_idle`, if nothing is under way; without the lock, at the end of anything.
+
+        An operation that ends leaves first and looks then, and `on_idle` is set before it is looked
+        at: so of two threads at least one sees that.
+        """
+        if self.engine.streams or not all(waiter.serves for waiter in [*self._followers]):
+            return
+        if (told := self.on_idle) is not None:
+            told()
+            self.on_idle = None  # behind it, as Ctrl-C may come before
 
     def _note_settings(self) -> None:
         shared, settings = self._shared, self.engine.remote_settings

@@ -12,6 +12,7 @@ Not here: one exchange (stream.py), and HTTP/2 itself (http/h2/).
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from ...errors import AnsweredEarly, ConnectionClosed, DugongError
@@ -25,7 +26,7 @@ from .alone import Alone
 from .body_writer import BodyWriter
 from .opening import Opening
 from .options import EitherHead
-from .pump import NEWS, ROOM, Limit, Pump, Waiter
+from .pump import NEWS, ROOM, Limit, Pump, Servant, Waiter
 from .receiver import Receiver
 from .sender import Sender
 from .shared import H2State
@@ -73,7 +74,7 @@ class Session(HasSharedState):
     protocol = "h2"
     concurrent = True
 
-    __slots__ = ("_pending", "_replaced", "limits", "opening", "receiver", "sender")
+    __slots__ = ("_pending", "limits", "opening", "receiver", "sender")
 
     shared: H2State
 
@@ -96,7 +97,6 @@ class Session(HasSharedState):
             self.limits = OwnLimits(timeout)
         self.receiver = Receiver(self.shared, self.opening, self._pending, self.limits)
         self.sender = Sender(self.shared, self.opening, self._pending, self.limits)
-        self._replaced = False
         self._limit_continue(expect100_timeout)
 
     def limit(self, timeout: float | Timeouts | None, expect100_timeout: float | None) -> None:
@@ -181,8 +181,6 @@ class Session(HasSharedState):
                 stream.cancel()
                 if source is not None:
                     source.restore()
-            if self._replaced:
-                self._close_if_idle()
         return reply
 
     def alone(self, exchange: Exchange, head: bytes) -> Alone | None:
@@ -311,10 +309,7 @@ class Session(HasSharedState):
         """See `connection.session.Session.co_exchange_batch`."""
         from .batch import Batch  # noqa: PLC0415 - for batches
 
-        try:
-            yield from Batch(self.shared, self.limits, batch, replies).co_exchange(self.opening)
-        finally:
-            self.note_end()
+        yield from Batch(self.shared, self.limits, batch, replies).co_exchange(self.opening)
 
     def gathering(self, missing: int) -> None:
         """See `connection.session.Session.gathering`: others may wait for less."""
@@ -368,7 +363,7 @@ class Session(HasSharedState):
         pump = self.shared.pump
         yield from self.opening.co_ready()
         try:
-            yield from pump.co(self._has_ended, None, Waiter(None, NEWS), Limit(None))
+            yield from pump.co(self._has_ended, None, Servant(), Limit(None))
         except ConnectionClosed:
             if self.shared.state is not SessionState.CLOSED:  # by this side, which is an end, too
                 raise
@@ -448,19 +443,10 @@ class Session(HasSharedState):
             receiving.cancel()
 
     def replaced(self) -> None:
-        """Close the connection when its last stream has ended."""
-        self._replaced = True
-        self._close_if_idle()
-
-    def note_end(self) -> None:
-        """Note that a stream has ended, which may have been the last one."""
-        if self._replaced:
-            self._close_if_idle()
-
-    def _close_if_idle(self) -> None:
-        shared = self.shared
-        if not shared.pump.engine.streams and not shared.pump.is_used():
-            abort(self)
+        """Close the connection when its last stream, and its last operation, has ended."""
+        pump = self.shared.pump
+        pump.on_idle = partial(abort, self)
+        pump.check_idle()
 
     def __repr__(self) -> str:
         """Return the origin, the state, and how many streams are open."""

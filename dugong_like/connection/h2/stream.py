@@ -533,6 +533,9 @@ class H2Stream:
             self._leave_pending()
             self._pump.lock.when_free(self._cancel)
             raise
+        finally:
+            if self._pump.on_idle is not None:
+                self._pump.check_idle()
 
     def give_up(self) -> None:
         """Give the stream up, as its request could not be sent; nobody reads its response."""

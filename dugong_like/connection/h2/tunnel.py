@@ -90,7 +90,6 @@ def co_open(
     finally:
         if not done:
             stream.cancel()
-            session.note_end()
     return response, stream
 
 
@@ -130,7 +129,6 @@ class Tunnel:
         shared = session.shared
         self.origin = str(shared.route.origin)
         self.timeout = session.limits.write_timeout
-        self._session = session
         self._shared = shared
         self._pump = shared.pump
         self._stream = stream
@@ -312,7 +310,9 @@ class Tunnel:
             except BaseException:  # Ctrl-C, perhaps before that
                 lock.when_free(section)
                 raise
-            self._session.note_end()
+            finally:
+                if self._pump.on_idle is not None:
+                    self._pump.check_idle()
         finally:
             on_end, self.on_end = self.on_end, None
             if on_end is not None:

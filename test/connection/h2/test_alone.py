@@ -131,7 +131,7 @@ def test_one_that_comes_meanwhile_is_served_by_it(monkeypatch):
     assert need.poll(0)  # or nobody would lead
     assert bodies_of(stream, other) == [pattern(5)]
     assert conn.is_reusable()
-    assert not pump_of(conn).is_used()
+    assert pump_of(conn).is_free()
 
 
 def test_the_other_one_leads_when_it_has_ended(monkeypatch):

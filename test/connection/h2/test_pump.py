@@ -102,7 +102,7 @@ def test_one_leads_and_the_others_follow(conn, stream, waits):
     assert end.value.value.body == b"/a"
     assert [need.poll(0) for need in needs[1:]] == [True, True]
     assert [finish(each).body for each in going[1:]] == [b"/b", b"/c"]
-    assert not pump_of(conn).is_used()
+    assert pump_of(conn).is_free()
 
 
 def test_a_leader_that_is_closed_wakes_one_follower_which_leads(conn, stream, waits):
@@ -162,7 +162,7 @@ def test_somebody_leads_or_is_woken_after_every_step(monkeypatch, begun):
         left = sorted(alive)  # none of them is resumed needlessly
         bodies = bodies_of(stream, *map(going.__getitem__, left), needs=[needs[n] for n in left])
         assert bodies == [b"/%d" % each for each in left], order
-        assert not pump_of(conn).is_used()
+        assert pump_of(conn).is_free()
         conn.close()
 
 
@@ -302,7 +302,7 @@ def test_a_gatherer_that_is_closed_sends_for_the_others(conn, stream, waits):
     assert waits.leads(next(going[2]))
     stream.arrive()
     assert [finish(each).body for each in going[2:]] == [b"/c", b"/d"]
-    assert not pump_of(conn).is_used()
+    assert pump_of(conn).is_free()
 
 
 def test_a_gatherer_leads_if_nobody_does(conn, stream, waits):
@@ -598,7 +598,7 @@ def test_an_operation_that_is_collected_inside_a_section(conn, stream, waits):
         patched.setattr(type(engine), "receive", collecting)
         assert finish(going[0]).body == b"/a"
     assert finish(going[2]).body == b"/c"
-    assert not pump_of(conn).is_used()
+    assert pump_of(conn).is_free()
 
 
 @pytest.mark.parametrize(("name", "paths"), [("receive", ["/a", "/c"]), ("take_whole", ["/a"])])
@@ -620,7 +620,7 @@ def test_an_operation_cannot_run_inside_a_section_of_its_thread(conn, stream, wa
         assert [finish(each).body.decode() for each in going] == paths
     assert refused
     gc.collect()
-    assert not pump_of(conn).is_used()
+    assert pump_of(conn).is_free()
 
 
 def test_an_interruption_inside_a_section_ends_the_connection_for_all(conn, stream, waits):
@@ -658,7 +658,7 @@ def test_closing_wakes_all(conn, stream, waits):
         with pytest.raises(ConnectionClosed, match="closed meanwhile"):
             next(each)
     assert stream.closed
-    assert not pump_of(conn).is_used()
+    assert pump_of(conn).is_free()
 
 
 def test_the_end_of_the_connection_is_that_of_all_streams(conn, stream, waits):
@@ -787,7 +787,7 @@ def steps_of_opening(monkeypatch, count):
         assert len(stream.peer.requests) == number + 3
     while going:
         going.popleft().close()
-    assert not pump_of(conn).is_used()
+    assert pump_of(conn).is_free()
     return steps.codes
 
 

@@ -5,17 +5,19 @@ import threading
 from functools import partial
 
 import pytest
+from h2.events import RequestReceived
 from kit import h2_frames
 from kit.every_driver import DRIVERS, co_conversation
-from kit.h2_server import Answer, RawConnection, h2_server
+from kit.h2_server import Answer, Peer, RawConnection, h2_server
 from kit.h2_site import h2_site
-from kit.h2_streams import PeerStream, bodies_of
+from kit.h2_streams import PeerStream, bodies_of, results_of
 from kit.streams import connection as scripted
 from kit.support import ScriptedServer, pattern
 
-from dugong_like import GoneAway, HTTPConnection, InvalidResponse, StateError, run
+from dugong_like import BodyFollowing, GoneAway, HTTPConnection, InvalidResponse, StateError, run
 from dugong_like.connection.operations import MOST_TURNED_AWAY
 from dugong_like.drivers import aio
+from dugong_like.polling.wake import co_checkpoint
 
 
 def connection(server, **options):
@@ -209,3 +211,124 @@ def test_what_http_1_does_not_have():
             plain.ping()
         with plain, pytest.raises(StateError, match="goes with HTTP/2"):
             plain.serve()
+
+
+# What is under way on a session when another one takes its place, each up to its first wait.
+def co_in_steps(conn):
+    exchange = yield from conn.co_send_request("GET", "/")
+    yield from exchange.co_read_response()
+    yield from exchange.co_readall()
+
+
+def co_with_a_body(conn):
+    exchange = yield from conn.co_send_request("PUT", "/echo", None, BodyFollowing(None))
+    yield from co_checkpoint()
+    yield from exchange.co_finish()
+    yield from exchange.co_read_response()
+    yield from exchange.co_readall()
+
+
+def co_with_a_body_answered_early(conn):
+    """The rest of the request is reset when the response has been read."""
+    exchange = yield from conn.co_send_request("PUT", "/early", None, BodyFollowing(None))
+    yield from exchange.co_read_response()
+    yield from exchange.co_readall()
+
+
+def co_abandoned(conn):
+    exchange = yield from conn.co_send_request("GET", "/")
+    yield from co_checkpoint()
+    exchange.abandon()
+
+
+UNDER_WAY = {
+    "ping": lambda conn: conn.co_ping(),
+    "exchange": lambda conn: conn.co_exchange("GET", "/"),
+    "exchange_all": lambda conn: conn.co_exchange_all([("GET", "/")]),
+    "in steps": co_in_steps,
+    "a body": co_with_a_body,
+    "a body that is answered early": co_with_a_body_answered_early,
+    "abandoned": co_abandoned,
+}
+
+
+class EarlyPeer(Peer):
+    """Answers requests for ``/early`` before they are complete."""
+
+    def _follow(self, event):
+        super()._follow(event)
+        if isinstance(event, RequestReceived) and dict(event.headers)[":path"] == "/early":
+            self.connection.send_headers(event.stream_id, [(":status", "200")], end_stream=True)
+
+
+def replaced_while(monkeypatch, under_way):
+    """Return a connection with its second session, the streams of both, and what is under way."""
+    first, second = PeerStream(make=EarlyPeer), PeerStream()
+    conn = scripted(monkeypatch, first, second, versions=("h2",))
+    assert bodies_of(first, conn.co_exchange("GET", "/")) == [b"hello"]
+    going = UNDER_WAY[under_way](conn)
+    need = next(going)
+
+    first.arrived = h2_frames.goaway(3)  # before all that is on its way
+    if need.fd == first.fd:
+        assert next(going).fd == first.fd
+    other = conn.co_exchange("GET", "/")
+    while not second.peer.requests:
+        next(other)
+    assert bodies_of(second, other) == [b"hello"]
+    assert (conn.renewals, first.closed) == (1, False)
+    return conn, first, second, going
+
+
+@pytest.mark.parametrize("under_way", UNDER_WAY)
+def test_a_replaced_session_is_closed_behind_what_is_under_way(monkeypatch, under_way):
+    """It stayed open for ever if that was no whole exchange, such as a PING."""
+    conn, first, second, going = replaced_while(monkeypatch, under_way)
+
+    results_of(first, going)
+
+    assert (first.closed, second.closed) == (True, False)
+    conn.close()
+
+
+@pytest.mark.parametrize("under_way", ["ping", "exchange", "exchange_all", "a body"])
+def test_a_replaced_session_is_closed_if_what_is_under_way_is_given_up(monkeypatch, under_way):
+    conn, first, second, going = replaced_while(monkeypatch, under_way)
+
+    going.close()
+    if under_way == "a body":
+        assert not first.closed
+        conn.close()
+
+    assert first.closed
+    conn.close()
+
+
+@pytest.mark.parametrize("end", ["close", "disconnect", "__del__"])
+@pytest.mark.parametrize("under_way", UNDER_WAY)
+def test_closing_a_connection_closes_replaced_sessions(monkeypatch, under_way, end):
+    """Their exchanges end with them, as those of the present one do."""
+    conn, first, second, going = replaced_while(monkeypatch, under_way)
+
+    getattr(conn, end)()
+
+    going.close()
+    assert (first.closed, second.closed) == (True, True)
+
+
+def test_a_replaced_session_that_is_only_served_is_closed(monkeypatch):
+    """Serving it ends then: the server might wait for that, as well."""
+    first, second = PeerStream(), PeerStream()
+    conn = scripted(monkeypatch, first, second, versions=("h2",))
+    assert bodies_of(first, conn.co_exchange("GET", "/")) == [b"hello"]
+    serving = conn.co_serve()
+    next(serving)
+    first.arrived = h2_frames.goaway(1)
+    next(serving)
+
+    assert bodies_of(second, conn.co_exchange("GET", "/")) == [b"hello"]
+
+    assert first.ended  # which wakes it
+    assert results_of(first, serving) == [None]
+    assert (first.closed, second.closed) == (True, False)
+    conn.close()
