@@ -17,6 +17,7 @@ of each driver. Exit status 1 if anything was wrong.
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import socket
 import socketserver
@@ -34,7 +35,6 @@ from dugong_like import (
     Client,
     Co,
     ConnectionClosed,
-    DugongError,
     Limits,
     Origin,
     Pool,
@@ -43,11 +43,12 @@ from dugong_like import (
     Timeouts,
     run,
 )
+from dugong_like.connection.shared import open_sessions
 from dugong_like.drivers import aio
 from dugong_like.drivers.loop import Loop
 from dugong_like.polling.wake import co_checkpoint
 
-from .faulty.stage import Violation, check
+from .faulty.stage import check
 from .program import Limit, Summary, open_descriptors, parser
 
 WORKERS: Final = 12  # at a time
@@ -66,7 +67,7 @@ class Server(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         """Serve one connection."""
         try:
-            while line := self.rfile.readline():
+            while (line := self.rfile.readline()).endswith(b"\n"):
                 while self.rfile.readline().strip():
                     pass
                 if not self._answer(line.split()[1].decode()):
@@ -121,10 +122,10 @@ class Http2Server(socketserver.BaseRequestHandler):
         """Answer requests; return False if the connection has ended."""
         from h2.events import ConnectionTerminated, RequestReceived, StreamReset
 
+        if any(isinstance(event, ConnectionTerminated) for event in events):
+            return False  # h2 sends nothing more, not even for requests before it
         reset = {event.stream_id for event in events if isinstance(event, StreamReset)}
         for event in events:
-            if isinstance(event, ConnectionTerminated):
-                return False
             if not isinstance(event, RequestReceived) or event.stream_id in reset:
                 continue
             target = dict(event.headers)[b":path"].decode()
@@ -148,9 +149,41 @@ WAYS: Final = ("usual", "usual", "chunked", "late", "last")
 
 
 class Listening(socketserver.ThreadingTCPServer):
-    """The server. Closing it waits for its threads, which end with their connections."""
+    """The server. Closing it waits for its threads, which end with their connections.
+
+    Attributes:
+        problems: what has ended a thread, except the end of its connection. The client has sent
+            what h2 does not take, then, or the server is wrong.
+
+    """
 
     request_queue_size = 100
+
+    def __init__(self, handler: type[socketserver.BaseRequestHandler]) -> None:
+        self.problems: list[str] = []
+        self._open: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", 0), handler)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Serve one connection."""
+        self._open.add(request)
+        try:
+            super().finish_request(request, client_address)
+        finally:
+            self._open.discard(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep what has ended a thread."""
+        del request, client_address
+        self.problems.append(traceback.format_exc())
+
+    def end_connections(self) -> None:
+        """End those that the client has left open, or closing the server would wait for them."""
+        for each in self._open.copy():
+            try:
+                each.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it is closed
 
 
 def body_of(number: str, size: int) -> bytes:
@@ -159,17 +192,17 @@ def body_of(number: str, size: int) -> bytes:
 
 
 @contextmanager
-def serving(*, http2: bool = False) -> Iterator[int]:
-    """Run the server; yield its port."""
-    handler = Http2Server if http2 else Server
-    with Listening(("127.0.0.1", 0), handler) as server:
+def serving(*, http2: bool = False) -> Iterator[Listening]:
+    """Run the server."""
+    with Listening(Http2Server if http2 else Server) as server:
         thread = threading.Thread(target=partial(server.serve_forever, 0.01))
         thread.start()
         try:
-            yield server.server_address[1]
+            yield server
         finally:
             server.shutdown()
             thread.join()
+            server.end_connections()
 
 
 class Attempts:
@@ -355,15 +388,31 @@ def play(name: str, limit: Limit, dice: random.Random, *, http2: bool = False) -
 
     Raises:
         Violation: a place was lost, or a response mixed up.
+        Exception: what no attempt should raise.
 
     """
+    with serving(http2=http2) as server:
+        try:
+            attempts = attempt(name, server.server_address[1], limit, dice, http2=http2)
+            gc.collect()
+            left = [f"{each.route.origin}, {each.state.name}" for each in open_sessions()]
+            check(not left, f"connections are open behind the end of the client: {left}")
+        except Exception as exc:
+            for problem in server.problems:  # which may be the reason
+                exc.add_note(f"the server: {problem}")
+            raise
+        check(not server.problems, "the server: " + "\n".join(server.problems))
+    return attempts
+
+
+def attempt(
+    name: str, port: int, limit: Limit, dice: random.Random, *, http2: bool = False
+) -> Attempts:
+    """Try the pool of a client, and close that. Raises what `play` raises."""
     limits = Limits(max_connections=CONNECTIONS, max_requests=dice.choice([None, 7]))
     timeouts = Timeouts(connect=PATIENCE, pool=PATIENCE, head=PATIENCE, stall=PATIENCE)
     versions = ("h2",) if http2 else ("http/1.1",)
-    with (
-        serving(http2=http2) as port,
-        Client(limits=limits, timeout=timeouts, trust_env=False, versions=versions) as client,
-    ):
+    with Client(limits=limits, timeout=timeouts, trust_env=False, versions=versions) as client:
         attempts = Attempts(client, port, limit, dice)
         DRIVERS[name]([attempts.co_work() for _ in range(WORKERS)])
         inspect(client, Origin("http", "127.0.0.1", port))
@@ -411,7 +460,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             limit = Limit.of(options, len(names))
             attempts = play(name, limit, dice, http2=options.http2)
-        except (Violation, DugongError, AssertionError):
+        except Exception:  # of the library, or a group of those of tasks
             violations += 1
             print(f"{name}: {traceback.format_exc()}", flush=True)
             continue

@@ -7,7 +7,7 @@ import pytest
 from contrib.torture import pool
 from contrib.torture.faulty.stage import Violation
 from contrib.torture.program import Limit, Summary
-from dugong_like import Response
+from dugong_like import HTTPConnection, Response
 from dugong_like.client.pool import Lease
 from dugong_like.polling.wake import co_checkpoint
 
@@ -57,7 +57,6 @@ def test_a_place_that_is_lost_is_found(monkeypatch, capsys):
     monkeypatch.setattr(Lease, "release", lambda lease, keep_alive=None: kept.append(lease))
     monkeypatch.setattr(pool, "WORKERS", 1)
     monkeypatch.setattr(pool, "CONNECTIONS", 400)
-    monkeypatch.setattr(pool.Server, "timeout", 0.1)  # its client does not end them
 
     status = pool.main(["--count", "40", "loop"])
     for lease in kept:
@@ -82,6 +81,46 @@ def test_a_wrong_body_is_found(monkeypatch):
 
     with pytest.raises(Violation, match="a wrong body"):
         pool.play("loop", Limit(count=100), random.Random(1))
+
+
+def test_a_connection_that_stays_open_is_found(monkeypatch):
+    kept = []
+
+    def keep(conn):
+        kept.append(conn)
+
+    monkeypatch.setattr(HTTPConnection, "close", keep)
+
+    with pytest.raises(Violation, match="connections are open behind the end of the client"):
+        pool.play("loop", Limit(count=100), random.Random(1))
+
+    monkeypatch.undo()
+    for conn in kept:
+        conn.close()
+
+
+def test_what_the_server_does_not_take_is_found(monkeypatch):
+    def answer(server, target):
+        raise ValueError(f"what is {target}?")
+
+    monkeypatch.setattr(pool.Server, "_answer", answer)
+
+    with pytest.raises(Violation, match=r"(?s)the server: .* what is /"):
+        pool.play("loop", Limit(count=100), random.Random(1))
+
+
+@pytest.mark.parametrize("driver", ["loop", "trio"])  # one of which raises a group
+def test_what_no_attempt_should_raise_is_found(monkeypatch, capsys, driver):
+    def co_fail(*_):
+        yield from ()
+        raise RuntimeError("what is this?")
+
+    monkeypatch.setattr(pool.Attempts, "_co_request", co_fail)
+
+    assert pool.main(["--count", "40", driver]) == 1
+    out = capsys.readouterr().out
+    assert "RuntimeError: what is this?" in out
+    assert Summary.parse(out.splitlines()[-1]).violations == 1
 
 
 def test_drivers_that_there_are_not(capsys):
