@@ -206,7 +206,7 @@ def serving(*, http2: bool = False) -> Iterator[Listening]:
 
 
 class Attempts:
-    """What the workers of one driver do, until a limit has been reached.
+    """What the workers of one driver do, until a limit has been reached: once each at least.
 
     Args:
         client: whose pool is tried.
@@ -233,7 +233,7 @@ class Attempts:
         """Be one of the workers."""
         while True:
             with self._lock:
-                if self._limit.reached(self.done):
+                if self.done >= WORKERS and self._limit.reached(self.done):
                     return
                 self.done += 1
                 number, dice = self.done, random.Random(next(self._seeds))
