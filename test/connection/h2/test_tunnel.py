@@ -395,6 +395,31 @@ def test_goaway_of_the_server_lets_it_go_on(open_to):
     going_on(stream, ws.co_close())
 
 
+@pytest.mark.parametrize("end", ["close", "reset", "garbage", "close the connection"])
+def test_a_replaced_connection_is_closed_behind_its_last_websocket(monkeypatch, end):
+    first, second = (PeerStream(make=WebSocketPeer) for _ in range(2))
+    conn = connection(monkeypatch, first, second, versions=("h2",))
+    ws = going_on(first, conn.co_websocket("/chat"))
+    first.on_the_way += h2_frames.goaway(1)
+    settle(conn, first)
+    assert going_on(second, conn.co_exchange("GET", "/")).status == 200
+    assert going_on(first, co_echo(ws, "x")) == "x"
+    assert not first.closed
+
+    if end == "close":
+        going_on(first, ws.co_close())
+    elif end == "reset":
+        ws.abort()
+    elif end == "garbage":
+        del ws
+        gc.collect()
+    else:
+        conn.close()
+
+    assert (first.closed, second.closed) == (True, end == "close the connection")
+    conn.close()
+
+
 def test_closing_the_connection_wakes_who_receives():
     with websocket_h2_server() as server:
         conn = HTTPConnection("127.0.0.1", server.port, versions=("h2",), timeout=30)
