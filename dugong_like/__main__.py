@@ -80,24 +80,29 @@ def _parser() -> CommandParser:
     limits = TimeLimits()
     for name, (summary, description, end) in help_texts.COMMANDS.items():
         command = add_command(
-            name, help=summary, description=description, epilog=end.format(program=program)
-        )
+            name, partial(add_request_options, name=name, limits=limits),
+            help=summary, description=description, epilog=end.format(program=program),
+        )  # fmt: skip
         if name == "put":
             command.usage = f"{command.prog} [option ...] FILE URL"
-        add_request_options(command, name, limits)
         command.set_defaults(run=partial(_send, command), command=name)
 
     sync = add_command(
-        "sync", help="make a folder on a server like a local one, or the other way round",
+        "sync", partial(add_sync_options, limits=limits),
+        help="make a folder on a server like a local one, or the other way round",
         description=help_texts.SYNC, epilog=help_texts.SYNC_END.format(program=program),
     )  # fmt: skip
-    add_sync_options(sync, limits)
     sync.set_defaults(run=partial(_sync, sync), command="sync")
 
     demo = add_command(
-        "demo", help="measure this library on this computer",
+        "demo", _add_demo_options, help="measure this library on this computer",
         description=help_texts.DEMO, epilog=help_texts.DEMO_END.format(program=program),
     )  # fmt: skip
+    demo.set_defaults(run=_demo, timeout=limits, command="demo")
+    return parser
+
+
+def _add_demo_options(demo: Parser) -> None:
     demo.add_argument("--url", help="download this, many times, instead of the demo's own files")
     demo.add_argument("--json", action="store_true", help="print JSON instead of a chart")
     demo.add_argument(
@@ -111,8 +116,6 @@ def _parser() -> CommandParser:
     demo.add_argument(
         "--damage", action="store_true", help="send a wrong byte, to see that it is found"
     )
-    demo.set_defaults(run=_demo, timeout=limits, command="demo")
-    return parser
 
 
 def _send(parser: Parser, options: argparse.Namespace) -> int:

@@ -53,6 +53,8 @@ class Parser(argparse.ArgumentParser):
             `argparse` takes the first group of them only.
         before_urls: an option that takes an argument which is no URL, and the one that is meant
             otherwise; None for none.
+        add_arguments: adds the arguments when they are needed; None if they are there. So a command
+            does not wait for those of the others.
 
     """
 
@@ -62,6 +64,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
         self.command = command
         self.further = ""
+        self.add_arguments: Callable[[Parser], object] | None = None
 
     _given: Sequence[str] = ()
 
@@ -69,6 +72,9 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> Any:
         """Parse *args* as the base class does."""
+        add_arguments, self.add_arguments = self.add_arguments, None
+        if add_arguments is not None:
+            add_arguments(self)
         self._given = sys.argv[1:] if args is None else list(args)
         if self.before_urls is not None:
             self._given = _replaced(self._given, *self.before_urls)
@@ -117,14 +123,20 @@ class CommandParser(Parser):
         self._commands: dict[str, Parser] = {}
 
     def add_commands(self) -> Callable[..., Parser]:
-        """Return what adds a command: a function of its name, and of arguments of `Parser`."""
+        """Return what adds a command.
+
+        It is a function of its name, of what adds its arguments if it is this command that is
+        given, and of arguments of `Parser`.
+        """
         commands = self.add_subparsers(
             required=True, title="commands", metavar="COMMAND", parser_class=Parser
         )
 
-        def add(name: str, **options: Any) -> Parser:
-            self._commands[name] = commands.add_parser(name, command=name, **options)
-            return self._commands[name]
+        def add(name: str, add_arguments: Callable[[Parser], object], **options: Any) -> Parser:
+            parser: Parser = commands.add_parser(name, command=name, **options)
+            parser.add_arguments = add_arguments
+            self._commands[name] = parser
+            return parser
 
         return add
 

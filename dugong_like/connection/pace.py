@@ -88,7 +88,7 @@ class Pace:
 
     def note_response(self, response: HTTPResponse) -> None:
         """Take what the first response on a connection may say of its limit."""
-        field = response.headers.get("Keep-Alive")
+        field = response.field("keep-alive")
         found = None if field is None else _max(field)
         if found is not None:
             self.limit = self.answered + int(found[1])

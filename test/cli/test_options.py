@@ -1,5 +1,6 @@
 import argparse
 import math
+from functools import partial
 
 import pytest
 
@@ -75,3 +76,22 @@ def test_help_and_version_are_written_to_standard_output(argument, text, capfd):
 
     assert end.value.code == 0
     assert capfd.readouterr().out.startswith(text)
+
+
+def test_arguments_are_added_for_the_command_that_is_given():
+    added = []
+
+    def add(parser, name):
+        added.append(name)
+        parser.add_argument(f"--{name}", action="store_true")
+
+    commands = options.CommandParser("one", prog="prog")
+    add_command = commands.add_commands()
+    for name in ("one", "two"):
+        add_command(name, partial(add, name=name), help=name)
+
+    assert "two" in commands.format_help()
+    assert added == []
+    for _ in range(2):
+        assert commands.parse_args(["two", "--two"]).two
+    assert added == ["two"]

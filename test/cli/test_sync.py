@@ -1,6 +1,10 @@
 """The command ``sync``."""
 
 import json
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from kit.sites import Site, answer_of
@@ -219,3 +223,67 @@ def test_verbose_is_what_it_is_for_all_commands(tmp_path, capfd):
         assert found
         texts.add(text)
     assert len(texts) == 1
+
+
+class Stores(BaseHTTPRequestHandler):
+    """A server that stores files, lists none, and has no tags in answers to PUT, as nginx."""
+
+    protocol_version = "HTTP/1.1"
+
+    def _answer(self, status, size=0):
+        self.send_response(status)
+        if status == 200:
+            self.send_header("ETag", '"1"')
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+
+    def do_OPTIONS(self):
+        self._answer(405)
+
+    def do_GET(self):
+        self._answer(404)
+
+    def do_PUT(self):
+        self.server.files[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(201)
+
+    def do_HEAD(self):
+        self._answer(200, len(self.server.files[self.path]))
+
+    def log_message(self, *args):
+        pass
+
+
+NOT_FOR_ALL = {"asyncio", "ctypes", "dataclasses", "email.message", "inspect", "logging", "ssl"}
+RUN = f"""
+import sys
+from dugong_like.__main__ import main
+status = main(sys.argv[1:])
+print(sorted({NOT_FOR_ALL} & set(sys.modules)))
+sys.exit(status)
+"""
+
+
+def test_a_run_imports_nothing_that_only_others_use(tmp_path):
+    """Two of them, email and dataclasses, were a seventh of what the start of a run cost."""
+    root = tmp_path / "root"
+    for number in range(20):
+        file = root / str(number)
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(bytes(number * 10_000))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stores) as server:
+        server.files = {}
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        words = ["sync", "-q", "--record", tmp_path / "record", root, url]
+        done = subprocess.run(
+            [sys.executable, "-c", RUN, *words],
+            check=False, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        server.shutdown()
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+    assert {name: len(data) for name, data in server.files.items() if len(name) < 4} == {
+        f"/{number}": number * 10_000 for number in range(20)
+    }

@@ -230,7 +230,8 @@ def tag_of(response: Response) -> str | None:
     That is its entity tag, or else its time. Weak ones are compared as strong ones (RFC 9110
     section 8.8.3.2): servers make a tag weak for as long as the file is new, and strong later.
     """
-    return tag(response.field("etag"), response.field("last-modified"))
+    etag = response.field("etag")
+    return tag(etag, None if etag is not None else response.field("last-modified"))
 
 
 def tag(etag: str | None, modified: str | None) -> str | None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from ...errors import DeadlineExceeded, InvalidOption, TransferError
-from ...http.auth.basic import BasicAuth
 from ...http.redaction import quoted, shown_url
 from ...http.url import URL
 from ...http.userinfo import split_credentials
@@ -130,7 +129,11 @@ def _split(place: URL | str) -> tuple[URL, Auth | None]:
     if isinstance(place, URL):
         return as_folder(place), None
     url, login = split_credentials(place)
-    return as_folder(url), None if login is None else BasicAuth(*login)
+    if login is None:
+        return as_folder(url), None
+    from ...http.auth.basic import BasicAuth  # noqa: PLC0415 - dataclasses take 5 ms to import
+
+    return as_folder(url), BasicAuth(*login)
 
 
 def _why_no_pair(source: object, target: object) -> str:
