@@ -259,12 +259,15 @@ class Bars:
             log, too, if it is none.
         several: True if there may be several at a time.
 
+    Attributes:
+        is_wanted: True if bars are shown.
+
     """
 
     def __init__(self, wanted: bool | None = None, *, several: bool = False) -> None:
         self._terminal = Terminal()
         self._draws = is_terminal(sys.stderr)
-        self._is_wanted = wanted is not False and (self._draws or wanted is True)
+        self.is_wanted = wanted is not False and (self._draws or wanted is True)
         self._is_colored = self._draws and has_colors()
         self._several = several and os.environ.get("TERM") != "dumb"
         self._active: list[Bar] = []
@@ -274,7 +277,7 @@ class Bars:
 
     def bar(self, title: str, total: int | None, *, done: int = 0, wanted: bool = True) -> Bar:
         """Return a new bar, whose ``with`` block is the transfer; see `Bar`."""
-        if not (wanted and self._is_wanted):
+        if not (wanted and self.is_wanted):
             return Bar(title, total, done)
         bar = Bar(title, total, done, self._change, self._end)
         self._active.append(bar)
@@ -353,7 +356,7 @@ class SummedBars(Bars):
 
     def bar(self, title: str, total: int | None, *, done: int = 0, wanted: bool = True) -> Bar:
         """Return a new bar, which is not shown itself; see `Bars.bar`."""
-        if not (wanted and self._is_wanted):
+        if not (wanted and self.is_wanted):
             return Bar(title, total, done)
         bar = Bar(title, total, done, self._add, self._add_last)
         self._counts[bar] = done

@@ -71,7 +71,7 @@ def sync(parser: Parser, options: argparse.Namespace) -> int:
                     server=options.server,
                     s3_endpoint=options.s3_endpoint and parse_url(options.s3_endpoint, LOGIN_OF_S3),
                     record=True if options.record is None else options.record,
-                    on_progress=report.show_progress,
+                    on_progress=report.show_progress if report.has_bars else None,
                     on_step=report.show_step,
                 )
             )
@@ -109,6 +109,7 @@ class _Report:
 
     Attributes:
         status: the exit status: of the first file that has failed.
+        has_bars: True if `show_progress` shows anything.
 
     """
 
@@ -119,6 +120,7 @@ class _Report:
         self._is_quiet = options.quiet
         self._patience = options.timeout.output
         self._bars = Bars(False if options.quiet else (options.progress or None))
+        self.has_bars = self._bars.is_wanted
         self._stack = ExitStack()
         self._phase = ""
         self._bar: Bar | None = None

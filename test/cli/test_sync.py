@@ -15,6 +15,7 @@ from dugong_like import ConnectFailed
 from dugong_like.__main__ import main
 from dugong_like.cli import sync as module
 from dugong_like.cli.clients import retry_for
+from dugong_like.client.sync import run
 
 
 @pytest.fixture
@@ -223,6 +224,17 @@ def test_verbose_is_what_it_is_for_all_commands(tmp_path, capfd):
         assert found
         texts.add(text)
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize(("option", "is_followed"), [("-q", False), ("--progress", True)])
+def test_progress_is_followed_only_if_it_is_shown(pair, monkeypatch, option, is_followed):
+    made = []
+    made_as_usual = run.SyncProgress
+    monkeypatch.setattr(run, "SyncProgress", lambda *of: made.append(of) or made_as_usual(*of))
+    pair.write("a")
+
+    assert sync(pair, option) == 0
+    assert bool(made) is is_followed
 
 
 class Stores(BaseHTTPRequestHandler):
