@@ -1,6 +1,7 @@
 """The command line, run as a newcomer would run it."""
 
 import errno
+import gc
 import gzip
 import hashlib
 import io
@@ -30,7 +31,7 @@ from kit.support import (
 )
 
 from dugong_like import InvalidRequest
-from dugong_like.__main__ import main
+from dugong_like.__main__ import OBJECTS, main
 from dugong_like.cli.demo_chart import BLOCKS
 from dugong_like.cli.options import TimeLimits
 from dugong_like.cli.urls import parse_url
@@ -1029,3 +1030,23 @@ def test_parse_url_fills_in_what_is_missing():
     assert (url.scheme, url.port, url.target) == ("https", 443, "/")
     with pytest.raises(InvalidRequest):
         parse_url("http://")
+
+
+AS_A_PROCESS = """
+import gc, runpy, sys
+sys.argv[1:] = ["--version"]
+try:
+    runpy.run_module("dugong_like", run_name="__main__")
+except SystemExit:
+    print(gc.get_threshold()[0])
+"""
+
+
+def test_cycles_are_looked_for_less_often_in_a_process_of_its_own_only(capfd):
+    before = gc.get_threshold()
+    done = subprocess.run([sys.executable, "-c", AS_A_PROCESS], capture_output=True, check=True)
+
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert int(done.stdout.split()[-1]) == OBJECTS
+    assert gc.get_threshold() == before
