@@ -141,7 +141,7 @@ class ConnectionView(HTTPConnection):
         return response, tunnel.Tunnel(session, stream.stream)
 
     def rolling_batch(self) -> RollingBatch | None:
-        """Return what does many exchanges without request bodies, begun one by one.
+        """Return what does many exchanges with bodies in memory, begun one by one.
 
         None if each has to be done by itself: they are observed, or limited in size.
         """

@@ -334,7 +334,9 @@ class RollingBatchEnded(Ended):
         super().__init__(monkeypatch)
         self.batch = self.conn.beside(ConnectionView).rolling_batch()
         for path in ("/never", "/5", "/also"):
-            self.batch.add("GET", path, None)
+            self.batch.add("GET", path, None, None)
+        for size in (5, 100_000):  # the second one waits for a window
+            self.batch.add("PUT", "/never", None, bytes(size))
         self.going = self.batch.co_some()
         next(self.going)
 

@@ -71,15 +71,15 @@ def bodies_of(stream, *going, needs=None):
     return [reply.body for reply in results_of(stream, *going, needs=needs)]
 
 
-def results_of(stream, *going, needs=None):
+def results_of(stream, *going, needs=None, turns=100):
     """Resume each operation when what it waits for is ready; return all results.
 
     What the server sends arrives as long as somebody waits for it; nobody is resumed needlessly.
-    *needs* are those of operations that have begun.
+    *needs* are those of operations that have begun; there are no more than so many *turns*.
     """
     needs = dict(enumerate(needs or [None] * len(going)))
     results = {}
-    for _ in range(100):
+    for _ in range(turns):
         stream.arrive()
         for number, need in [*needs.items()]:
             if need is not None and not is_ready(stream, need):

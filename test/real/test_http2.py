@@ -153,6 +153,29 @@ def test_small_windows_of_the_server(tmp_path, trusting):
         assert [*replies] == [body] * 2
 
 
+def test_many_small_files_are_put(server, trusting):
+    """Together, on streams of a few connections; each of them is there."""
+    bodies = [pattern(size) + b"%d" % size for size in (*range(0, 9000, 45), 70_000, 300_000)]
+    with client_of(server, trusting) as client:
+        given = [client.build_request("PUT", "/upload", content=body) for body in bodies]
+        items = list(client.map(given))
+        assert {item.response.http_version for item in items} == {"2"}
+        assert {item.response.attempts for item in items} == {1}
+    for item, body in zip(items, bodies, strict=True):
+        assert got(server, item.response.content, body)
+
+
+def test_many_small_files_and_small_windows_of_the_server(tmp_path, trusting):
+    """Of 1,023 bytes for a stream, and 65,535 for the connection."""
+    bodies = [pattern(size) for size in range(0, 20_000, 100)]
+    with (
+        servers.nghttpd(tmp_path, None, "-w", "10") as server,
+        client_of(server, trusting) as client,
+    ):
+        given = [client.build_request("PUT", "/", content=body) for body in bodies]
+        assert [item.response.content for item in client.map(given)] == bodies
+
+
 def test_large_bodies(server, conn):
     body = pattern(5 * MIB)
     assert got(server, conn.exchange("PUT", "/upload", None, body).body, body)

@@ -103,7 +103,7 @@ class BulkDispatcher:
         place = schedule.place(origin_of(request))
         job = Job(request, task.entry, place, task)
         sent, task.sent = task.sent, None
-        if sent is None and place.takes(request) and schedule.may_pipeline(request):
+        if sent is None and not place.is_alone and schedule.may_pipeline(request):
             place.add(job)
             response = yield from self._co_outcome(job)
             if response is not None:

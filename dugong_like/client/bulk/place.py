@@ -209,13 +209,6 @@ class Place:
         """Return True if HTTP/2 is spoken there, as far as is known."""
         return not self.is_pipelined and self._is_shared()
 
-    def takes(self, request: ClientRequest) -> bool:
-        """Return True if *request* is sent together with others there, if it may be.
-
-        Over HTTP/2 that is one without a body, which might have to wait for a window.
-        """
-        return not self.is_alone and (request.body is None or not self.has_streams())
-
     def add(self, job: Job) -> None:
         """Send *job* together with others."""
         if not self.queue:

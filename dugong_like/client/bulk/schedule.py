@@ -323,7 +323,7 @@ class Schedule:
             if (
                 direct is not None
                 and request.total is None
-                and place.takes(request)
+                and not place.is_alone
                 and self.may_pipeline(request)
                 and request.is_plain()
                 and direct.is_free()

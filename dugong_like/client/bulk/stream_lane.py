@@ -184,10 +184,13 @@ class StreamLane(Lane[Streams]):
         """Take as many requests as there is room for; return True if there were any."""
         lease, place, jobs = self._lease, self.place, self._jobs
         assert lease is not None
-        if unsent := batch.take_unsent():  # the server allows fewer than were expected
-            place.put_back([self._untaken(exchange) for exchange in unsent])
         queue = place.queue
-        if not queue or self._is_over or batch.is_over:
+        is_over = self._is_over or batch.is_over
+        # The server may allow fewer than were expected.
+        gives_all = is_over or place.resumes_at() is not None
+        if unsent := batch.take_unsent() if gives_all else batch.take_excess():
+            place.put_back([self._untaken(exchange) for exchange in unsent])
+        if not queue or is_over:
             return False
         if self._taken >= TURN and self._pool.is_waited_for() and lease.make_way():
             self._is_over = True
@@ -203,7 +206,9 @@ class StreamLane(Lane[Streams]):
             job = queue.popleft()
             request = job.request
             try:
-                exchange = batch.add(request.method, request.url.target, request.fields())
+                exchange = batch.add(
+                    request.method, request.url.target, request.fields(), request.body
+                )
             except Exception:  # noqa: BLE001 - which sending it alone will raise as well
                 self._outcomes.send_alone(job, 0)
                 continue

@@ -165,7 +165,7 @@ class Alone(Waiter):
             return reader
         session = self.session
         stream = H2Stream(session.shared, self._exchange, session.limits)
-        stream.adopt(self._head, self)
+        stream.adopt(self._head, self.stream)
         return stream
 
     def failed(self, exc: BaseException) -> None:

@@ -54,15 +54,21 @@ class Opened(NamedTuple):
 
 
 def open_stream(
-    shared: H2State, waiter: Waiter, exchange: Exchange, section: tuple[Field, ...]
+    shared: H2State,
+    waiter: Waiter,
+    exchange: Exchange,
+    section: tuple[Field, ...],
+    *,
+    ends: bool = True,
 ) -> Stream | None:
-    """Open a stream for a request without a body, if there is room for it; under the lock.
+    """Open a stream for a request, if there is room for it; under the lock.
 
     Args:
         shared: of the session.
         waiter: of the operation.
         exchange: of the request.
         section: its fields.
+        ends: True if it has no body.
 
     Returns:
         It; None if there is no room, or will be none any more (see `is_retired`).
@@ -74,9 +80,9 @@ def open_stream(
         pump.look()
     if shared.stream is None or not pump.may_open(waiter):
         return None
-    stream = engine.open(section, True)
+    stream = engine.open(section, ends)
     exchange.stream_id = stream.id
-    exchange.sent = True  # it is, when the response comes
+    exchange.sent = ends  # it is, when the response comes
     pump.opened(waiter)
     return stream
 
@@ -258,7 +264,7 @@ class Batch:
         reader = self._readers.get(opened.stream)
         if reader is None:
             reader = H2Stream(self._shared, opened.exchange, self._limits)
-            reader.adopt(opened.head, Waiter(opened.stream))
+            reader.adopt(opened.head, opened.stream)
             # Not before it has the stream: Ctrl-C may come in between.
             self._readers[opened.stream] = reader
         return reader

@@ -246,14 +246,23 @@ class H2Stream:
             self._rest = body
         self._ending = True
 
-    def adopt(self, head: EitherHead | None, waiter: Waiter) -> None:
-        """Go on with an exchange that *waiter* has begun: its request has no body.
+    def adopt(
+        self, head: EitherHead | None, stream: Stream | None, body: memoryview | None = None
+    ) -> None:
+        """Go on with an exchange whose head is queued, on *stream*.
 
-        *head* is that of the request, if it is known.
+        Args:
+            head: that of the request, if it is known.
+            stream: that of the protocol.
+            body: of the request, for `queue_part`; None if nothing is to be sent any more.
+
         """
         self.head = head
-        self.stream = waiter.stream
+        self.stream = stream
         self._ending = True
+        if body is not None:
+            self.length = len(body)
+            self._rest = body
         self.exchange.reader = self
 
     def open(self, waiter: Waiter, *, follows: bool = True) -> bool:
@@ -323,17 +332,38 @@ class H2Stream:
                 return False
             waiter.mark = 0
             waiter.has_more = False
-        part = rest[:MOST_QUEUED]
-        is_last = len(part) == len(rest)
-        accepted = engine.send_data(stream, part, self._ending and is_last)
-        if is_last and accepted == len(part):
-            self._rest = None
-            return True
-        self._rest = rest[accepted:]
-        if accepted == len(part):
+        if self.queue_part(stream, rest):
             waiter.has_more = True
             self._pump.follow_sending(waiter)
-        return False
+        return self._rest is None
+
+    def queue_more(self) -> bool:
+        """Queue more of the body, unless the server wants none; under the lock.
+
+        Returns:
+            True if the windows allow more: that is for when these bytes have been sent.
+
+        """
+        stream, rest = self.stream, self._rest
+        if stream is None or rest is None or stream.state is CLOSED or stream.ended:
+            return False
+        return self.queue_part(stream, rest)
+
+    def queue_part(self, stream: Stream, rest: memoryview) -> bool:
+        """Queue of *rest*, which is to be sent on *stream*, what the windows allow; under the lock.
+
+        Returns:
+            True if they allow more: that is for when these bytes have been sent.
+
+        """
+        part = rest[:MOST_QUEUED]
+        is_last = len(part) == len(rest)
+        accepted = self._pump.engine.send_data(stream, part, self._ending and is_last)
+        if accepted < len(part):
+            self._rest = rest[accepted:]
+            return False
+        self._rest = None if is_last else rest[accepted:]
+        return not is_last
 
     def queue_next(self, waiter: Waiter) -> bool:
         """Do what `queue` does, as one of several streams of *waiter*.

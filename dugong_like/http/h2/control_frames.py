@@ -201,6 +201,7 @@ class ControlFrames:
     def _open_connection(self, increment: int) -> None:
         """Enlarge the send window of the connection."""
         shared = self._shared
+        before = shared.window
         if not increment:
             raise Violation(
                 ErrorCode.PROTOCOL_ERROR,
@@ -213,7 +214,8 @@ class ControlFrames:
                 ErrorCode.FLOW_CONTROL_ERROR,
                 f"WINDOW_UPDATE of the connection: {exc} (RFC 9113 section 6.9.1)",
             ) from None
-        shared.touch_blocked()
+        if before <= 0:  # otherwise those that wait for it have been touched before
+            shared.touch_blocked()
 
     def _stream(self, kind: int, stream_id: int) -> Stream | None:
         """Return the stream of a frame; None if it is closed, where the frame may still come.

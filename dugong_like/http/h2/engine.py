@@ -122,6 +122,10 @@ class Engine:
         """Bytes of content that the server allows to send on all streams together."""
         return self._shared.window
 
+    def is_blocked(self, stream: Stream) -> bool:
+        """Return True if `receive` gives *stream* when there is room for more of its content."""
+        return stream in self._shared.blocked
+
     @property
     def most_unread(self) -> int:
         """Bytes of a stream that may stay unread; see `StreamWindows.most_unread`."""
@@ -227,7 +231,8 @@ class Engine:
 
         Returns:
             How many bytes were accepted: fewer than all if a window is full. Then `receive` gives
-            the stream when there is room for more. The request ends only if all were accepted.
+            the stream when there is room for more, once. The request ends only if all were
+            accepted.
 
         Raises:
             StateError: the request has ended, or the stream is closed.

@@ -34,6 +34,7 @@ from dugong_like.connection.h2.rolling_batch import RollingBatch
 from dugong_like.polling.wake import Wake
 
 MOST_CODES = 3250  # bytecodes of a request, all of them: a twelfth more than there are
+MOST_CODES_OF_PUT = 3850  # the same with a body for which the windows have room
 
 
 def tagged(request):
@@ -336,6 +337,201 @@ def test_one_whose_pause_is_over_is_sent_while_another_response_is_late():
             got = [results.next() for _ in range(19)]
         assert {item.index for item in got} == {*range(20)} - {3}
     assert len(server.peers) == 1
+
+
+# ---- bodies
+
+
+def echo(request):
+    """Answer with the body, and to others with the path."""
+    return Answer(body=request.body or request[":path"].encode())
+
+
+def puts(client, sizes):
+    """Return requests with bodies of so many bytes, and what is in them."""
+    bodies = [b"%d-" % number + pattern(size) for number, size in enumerate(sizes)]
+    given = [
+        client.build_request("PUT", f"/{number}", content=body)
+        for number, body in enumerate(bodies)
+    ]
+    return given, bodies
+
+
+def bodies_of(items):
+    return [None if item.error is not None else item.response.content for item in items]
+
+
+def test_a_body_takes_few_steps():
+    with h2_server(tagged, max_concurrent_streams=100) as server, client_of(server) as client:
+        list(client.map(puts(client, [400] * 300)[0]))
+        given, _ = puts(client, [400] * 500)
+        with Steps("/dugong_like/") as steps:
+            items = list(client.map(given))
+    assert right(items, 500)
+    assert steps.codes / 500 <= MOST_CODES_OF_PUT, steps.codes / 500
+
+
+@pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.__name__)
+@pytest.mark.parametrize("settings", [
+    {},
+    {"max_concurrent_streams": 3, "initial_window_size": 1000},
+    {"initial_window_size": 1 << 20},
+], ids=str)  # fmt: skip
+def test_each_body_arrives_once(driver, settings):
+    with h2_server(echo, **settings) as server, client_of(server) as client:
+        given, bodies = puts(client, [0, 3, 4096, 70_000, 300_000, 500] * 10)
+        gets = [client.build_request("GET", f"/get/{number}") for number in range(60)]
+        items = []
+        mixed = [each for pair in zip(given, gets, strict=True) for each in pair]
+        driver(client.co_map(mixed, items.append, max_bytes=4 << 20))
+        assert bodies_of(items[::2]) == bodies
+        assert [item.response.text for item in items[1::2]] == [f"/get/{n}" for n in range(60)]
+        assert sorted(seen(server)) == sorted(each.url.target for each in mixed)
+        assert all(one.busy == one.waiting == 0 for one in client.stats().values())
+
+
+def test_bodies_and_windows_that_change():
+    class Changing(Peer):
+        changes = 0
+
+        def take(self, wire):
+            # Behind a window of 0 the next one comes at once: no request is complete before it.
+            is_due = self.changes == 4 or len(self.requests) >= 5 * (self.changes + 1)
+            if is_due and self.changes < 5:
+                self.changes += 1
+                self.change({4: [1, 50_000, 2000, 0, 1 << 20][self.changes - 1]})
+            return super().take(wire)
+
+    peers = []
+
+    def serve(sock):
+        peer = Changing(echo, max_concurrent_streams=30)
+        peers.append(peer)
+        sock.sendall(peer.take(b""))
+        while wire := sock.recv(65536):
+            sock.sendall(peer.take(wire))
+
+    with ScriptedServer(serve) as server, client_of(server) as client:
+        given, bodies = puts(client, [10, 5000, 30_000] * 30)
+        items = list(client.map(given, concurrency=1, depth=100, errors="return"))
+    assert [item.error for item in items if item.error is not None] == []
+    assert bodies_of(items) == bodies
+    assert peers[0].changes == 5
+
+
+@pytest.mark.parametrize("way", [WAYS["refused"], WAYS["misdirected"]], ids=["refused", "421"])
+def test_a_body_that_was_not_processed_is_sent_again(way):
+    app = Own({"/3": way, "/7": way})
+    with h2_server(app) as server, client_of(server) as client:
+        given, _ = puts(client, [4096] * 20)
+        items = list(client.map(given, errors="return"))
+        assert right(items, 20)
+        assert [items[number].response.attempts for number in (3, 7)] == [2, 2]
+    assert sorted(seen(server)) == sorted([*paths(20), "/3", "/7"])
+
+
+def test_bodies_to_a_server_that_ends_connections_after_so_many_requests():
+    """None is processed twice, and none is lost."""
+    peers = []
+    with ScriptedServer(serve_ending(peers)) as server, client_of(server) as client:
+        given, _ = puts(client, [3000, 30_000] * 50)
+        items = list(client.map(given, concurrency=2, errors="return"))
+        assert all(one.busy == one.waiting == 0 for one in client.stats().values())
+    assert right(items, 100)
+    served = [each[":path"] for peer in peers for each in peer.requests[: Ending.most]]
+    assert sorted(served) == sorted(paths(100))
+
+
+def test_a_response_before_the_body_has_left():
+    """It is the result, or asks for another request; the others go on."""
+
+    class Early(Peer):
+        def _follow(self, event):
+            path = dict(getattr(event, "headers", ())).get(":path")
+            if path in {"/3", "/5"} and dict(event.headers)[":method"] == "PUT":
+                fields = [(":status", "413")]
+                if path == "/5":
+                    fields = [(":status", "303"), ("location", "/there")]
+                self.connection.send_headers(event.stream_id, fields, end_stream=True)
+            else:
+                super()._follow(event)
+
+    peers = []
+
+    def serve(sock):
+        peer = Early(tagged, initial_window_size=1000)
+        peers.append(peer)
+        sock.sendall(peer.take(b""))
+        while wire := sock.recv(65536):
+            sock.sendall(peer.take(wire))
+
+    with ScriptedServer(serve) as server, client_of(server, follow_redirects=True) as client:
+        given, _ = puts(client, [5000] * 10)
+        items = list(client.map(given, errors="return"))
+    texts = [item.response.text for item in items]
+    assert items[3].response.status_code == 413
+    assert [texts[:3], texts[4], texts[6:]] == [paths(3), "/4", paths(10)[6:]]
+    assert texts[5] == "/there"
+    assert len(peers) == 1
+
+
+def test_bodies_that_are_cut_off_by_the_end_of_the_connection_are_sent_again():
+    chance = random.Random(5)
+    lock = threading.Lock()
+
+    def serve(sock):
+        peer = Peer(echo)
+        sock.sendall(peer.take(b""))
+        while wire := sock.recv(65536):
+            with lock:
+                cut = chance.randrange(len(wire) + 1) if chance.random() < 0.1 else None
+            sock.sendall(peer.take(wire[:cut]))
+            if cut is not None:
+                return
+
+    with ScriptedServer(serve) as server, client_of(server) as client:
+        given, bodies = puts(client, [10, 4096, 20_000] * 50)
+        items = list(client.map(given, concurrency=2, depth=16, errors="return"))
+        assert all(one.busy == one.waiting == 0 for one in client.stats().values())
+    found = bodies_of(items)
+    assert all(each in {None, body} for each, body in zip(found, bodies, strict=True))
+    assert found.count(None) < 10
+
+
+def test_a_body_that_may_not_be_sent_fails_alone(monkeypatch):
+    """By a clock that goes on at each wait behind the responses to the others."""
+    now = [time.monotonic()]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    class Stingy(Peer):
+        def _follow(self, event):
+            if not hasattr(event, "flow_controlled_length"):
+                super()._follow(event)
+            elif event.stream_id in self._coming:
+                self._coming[event.stream_id].body += event.data
+
+    def serve(sock):
+        peer = Stingy(tagged)
+        peer.connection.increment_flow_control_window(1 << 20)
+        sock.sendall(peer.take(b""))
+        while wire := sock.recv(65536):
+            sock.sendall(peer.take(wire))
+
+    with (
+        ScriptedServer(serve) as server,
+        client_of(server, timeout=Timeouts(stall=50, write=0.05)) as client,
+    ):
+        given, _ = puts(client, [50, 50, 50, 70_000, 50])  # more than a stream's window at first
+        with client.map(given, errors="return", ordered=False) as results:
+            items = [results.next() for _ in range(4)]
+            assert {item.index for item in items} == {0, 1, 2, 4}
+            assert all(item.error is None for item in items)
+            going = results.co_next()
+            with pytest.raises(StopIteration) as end:
+                while True:
+                    now[0] = next(going).deadline or now[0]
+    failed = end.value.value
+    assert (failed.index, failed.error.phase, failed.error.request_sent) == (3, "write", "maybe")
 
 
 # ---- requests of other kinds, and other users

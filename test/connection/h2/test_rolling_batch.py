@@ -1,8 +1,13 @@
 """Exchanges that begin and end one by one, as one operation; a test says when anything arrives."""
 
+import array
 import time
+from contextlib import suppress
 
+import h2.events
+import h2.exceptions
 import pytest
+from kit.h2_frames import goaway
 from kit.h2_server import Answer, Peer
 from kit.h2_streams import PeerStream, bodies_of, results_of
 from kit.steps import Steps
@@ -20,14 +25,20 @@ from dugong_like import (
     Timeouts,
 )
 from dugong_like.connection.connection_view import ConnectionView
+from dugong_like.connection.h2.stream import MOST_QUEUED
+from dugong_like.http.header_validation import NO_FIELDS, FieldLines
 
 MOST_CODES = 1500  # bytecodes of each exchange of a large batch
+MOST_CODES_OF_PUT = 2800  # the same with a body: most of it is for its length, as a field
+MANY = 600_000  # bytes, more than are queued at once
 EARLY = [[(":status", "103"), ("link", "</x>")]]
 
 
 def numbered(request):
     """Answer with as many bytes as the path says, and to some other paths in another way."""
     _, what, *rest = request[":path"].split("/")
+    if what == "echo":
+        return Answer(body=request.body)
     if what == "never":
         return None
     if what == "early":
@@ -69,12 +80,18 @@ def begun(conn):
 
 
 def co_each(batch, paths, most=1000):
-    """Return the outcomes, as they come; no more than *most* are open at a time."""
+    """Return the outcomes, as they come; no more than *most* are open at a time.
+
+    Those that are no path are bodies, which are sent to get them back.
+    """
     coming, outcomes, count = list(reversed(paths)), [], 0
     try:
         while True:
             while coming and count < most and batch.room():
-                batch.add("GET", f"/{coming.pop()}", None)
+                if isinstance(given := coming.pop(), str):
+                    batch.add("GET", f"/{given}", None, None)
+                else:
+                    batch.add("PUT", f"/echo/{len(coming)}", NO_FIELDS, given)
                 count += 1
             some = yield from batch.co_some()
             if not some:
@@ -129,7 +146,7 @@ def test_all_kinds_of_responses(monkeypatch):
 def test_a_response_is_given_before_one_that_is_late(monkeypatch):
     conn, stream = opened(monkeypatch, max_concurrent_streams=3)
     batch = begun(conn)
-    never = batch.add("GET", "/never", None)
+    never = batch.add("GET", "/never", None, None)
     going = co_each(batch, [*"123456789"])
     needs = next(going)
     for _ in range(9):
@@ -188,12 +205,12 @@ def test_while_it_rests_others_go_on(monkeypatch):
     conn, stream = opened(monkeypatch, max_concurrent_streams=2)
     batch = begun(conn)
     try:
-        batch.add("GET", "/never", None)
-        batch.add("GET", "/5", None)
+        batch.add("GET", "/never", None, None)
+        batch.add("GET", "/5", None, None)
         assert right(results_of(stream, batch.co_some())[0])
         for size in (6, 300_000):
             assert bodies_of(stream, conn.co_exchange("GET", f"/{size}")) == [pattern(size)]
-        batch.add("GET", "/7", None)
+        batch.add("GET", "/7", None, None)
         other = conn.co_exchange("GET", "/8")
         outcomes, reply = results_of(stream, batch.co_some(), other)
         assert right(outcomes)
@@ -221,7 +238,7 @@ def test_what_the_server_has_not_taken_says_so(monkeypatch):
     batch = begun(conn)
     try:
         kept, one, *refused = (
-            batch.add("GET", f"/{path}", None) for path in ("never", "1", "never", "never")
+            batch.add("GET", f"/{path}", None, None) for path in ("never", "1", "never", "never")
         )
         going = batch.co_some()
         next(going)
@@ -238,7 +255,7 @@ def test_what_the_server_has_not_taken_says_so(monkeypatch):
             assert found[exchange].error.request_sent == "no"
         assert batch.is_over
         assert batch.room() == 0
-        added = batch.add("GET", "/4", None)
+        added = batch.add("GET", "/4", None, None)
         assert results_of(stream, batch.co_some()) == [[]]
         assert batch.take_unsent() == [added]
     finally:
@@ -270,7 +287,7 @@ def test_one_that_is_late_leaves_the_others_alone(monkeypatch, timeout, path, wh
     conn, stream = opened(monkeypatch, options=options, timeout=timeout)
     batch = begun(conn)
     try:
-        batch.add("GET", f"/{path}", None)
+        batch.add("GET", f"/{path}", None, None)
         going = batch.co_some()
         assert next(going).deadline == (1005 if path == "never" else 1050)
         going.close()
@@ -278,12 +295,12 @@ def test_one_that_is_late_leaves_the_others_alone(monkeypatch, timeout, path, wh
         batch.end()
     batch = begun(conn)
     try:
-        batch.add("GET", f"/{path}", None)
-        batch.add("GET", "/7", None)
+        batch.add("GET", f"/{path}", None, None)
+        batch.add("GET", "/7", None, None)
         (outcomes,) = results_of(stream, batch.co_some())
         assert right(outcomes)
         now[0] += 100  # nobody waits
-        batch.add("GET", "/8", None)
+        batch.add("GET", "/8", None, None)
         (outcomes,) = results_of(stream, batch.co_some())
         assert paths_of(outcomes) == ["8"]
         going = batch.co_some()
@@ -307,7 +324,7 @@ def test_no_room_for_too_long_is_an_error(monkeypatch):
     next(other)
     batch = begun(conn)
     try:
-        added = batch.add("GET", "/1", None)
+        added = batch.add("GET", "/1", None, None)
         going = batch.co_some()
         now[0] = next(going).deadline
         with pytest.raises(ConnectionTimedOut, match="no stream could .* 1 of 1 that are allowed"):
@@ -320,9 +337,9 @@ def test_no_room_for_too_long_is_an_error(monkeypatch):
 
 
 @pytest.mark.parametrize("wrong", [
-    ("GET", "/wrong", {"Upgrade": "x", "Connection": "upgrade"}),
-    ("CONNECT", "wrong:1", None),
-    ("GET", "/wr ong", None),
+    ("GET", "/wrong", {"Upgrade": "x", "Connection": "upgrade"}, None),
+    ("CONNECT", "wrong:1", None, None),
+    ("GET", "/wr ong", None, None),
 ], ids=str)  # fmt: skip
 def test_what_cannot_be_sent_is_refused_when_it_is_added(monkeypatch, wrong):
     conn, stream = opened(monkeypatch)
@@ -340,3 +357,461 @@ def test_what_cannot_be_sent_is_refused_when_it_is_added(monkeypatch, wrong):
 def test_no_batch_where_each_exchange_is_limited_in_size(monkeypatch):
     conn, _ = opened(monkeypatch, budget=Budget(max_body=10))
     assert begun(conn) is None
+
+
+# ---- bodies
+
+# The fields of a response that comes at once, by path, and the code of the reset behind it.
+EARLY_ANSWERS = {
+    "/413": ([(":status", "413")], None),
+    "/303": ([(":status", "303"), ("location", "/there")], 0),
+    "/reset": ([(":status", "413")], 8),
+    "/refused": (None, 7),
+    "/cancelled": (None, 8),
+}
+
+
+class Stingy(Peer):
+    """It opens no window by itself. Some paths it answers at once, whatever is to come of the body.
+
+    Attributes:
+        data: the bytes of each body that have come, by stream.
+
+    """
+
+    def __init__(self, *given, **settings):
+        self.data = {}
+        super().__init__(*given, **settings)
+
+    def _follow(self, event):
+        stream = getattr(event, "stream_id", None)
+        if isinstance(event, h2.events.RequestReceived):
+            super()._follow(event)
+            self.data[stream] = 0
+            path = dict(event.headers)[":path"]
+            if path in EARLY_ANSWERS:
+                del self._coming[stream]
+                fields, code = EARLY_ANSWERS[path]
+                with suppress(h2.exceptions.StreamClosedError):  # the request is complete
+                    if fields is not None:
+                        self.connection.send_headers(stream, fields, end_stream=True)
+                    if code is not None:
+                        self.connection.reset_stream(stream, code)
+        elif isinstance(event, h2.events.DataReceived):
+            self.data[stream] += len(event.data)
+            if stream in self._coming:
+                self._coming[stream].body += event.data
+        else:
+            super()._follow(event)
+
+    def open_window(self, size, stream=None):
+        """Open a window, by the request of that number, or that of the connection."""
+        self.connection.increment_flow_control_window(size, stream)
+
+
+def grant(stream, size, *numbers):
+    """Have the server open windows of streams, or that of the connection."""
+    for number in numbers or [None]:
+        stream.peer.open_window(size, number)
+    stream.on_the_way += stream.peer.connection.data_to_send()
+
+
+def stingy(monkeypatch, window, **more):
+    return opened(monkeypatch, make=Stingy, initial_window_size=window, **more)
+
+
+def engine_of(conn):
+    return conn._session.shared.pump.engine
+
+
+def echoed(outcomes, bodies):
+    """Return True if each body has come back, once."""
+    found = sorted(bytes(each.reply.body) for each in outcomes if each.error is None)
+    return found == sorted(bytes(body) for body in bodies)
+
+
+@pytest.mark.parametrize("most", [1, 3, 1000])
+@pytest.mark.parametrize("settings", [
+    {},
+    {"max_concurrent_streams": 7},
+    {"initial_window_size": 1},
+    {"initial_window_size": 1000},
+    {"initial_window_size": 1 << 20},
+], ids=str)  # fmt: skip
+def test_each_body_is_sent_once(monkeypatch, most, settings):
+    conn, stream = opened(monkeypatch, **settings)
+    long = {1: 40, 1000: 40_000}.get(settings.get("initial_window_size"), MANY)
+    sizes = [0, 1, 5, 1024, 1025, 4096, 65535, 65536, 70_000, 262144, 262145, 500_000, 3, MANY]
+    bodies = [pattern(min(size, long) + number) for number, size in enumerate(sizes)]
+    gets = [str(size) for size in range(100, 108)]
+    given = [each for pair in zip(bodies, gets, strict=False) for each in pair] + bodies[8:]
+    (outcomes,) = results_of(stream, co_each(begun(conn), given, most), turns=1000)
+    assert echoed([each for each in outcomes if each.exchange.method == "PUT"], bodies)
+    assert right([each for each in outcomes if each.exchange.method == "GET"])
+    assert len(outcomes) == len(given)
+    assert conn.is_reusable()
+
+
+@pytest.mark.parametrize("body", [
+    b"", b"abc", bytearray(b"abc"), memoryview(b"a-b-c")[::2].tobytes(), array.array("H", [1, 2]),
+    memoryview(bytearray(MANY)),
+], ids=type)  # fmt: skip
+def test_bodies_of_any_type_in_memory(monkeypatch, body):
+    conn, stream = opened(monkeypatch)
+    (outcomes,) = results_of(stream, co_each(begun(conn), [body] * 3))
+    assert echoed(outcomes, [body] * 3)
+    for request in stream.peer.requests[1:]:
+        assert request["content-length"] == str(len(memoryview(body).cast("B")))
+
+
+def test_fields_that_were_seen_before_are_those_of_the_first_time(monkeypatch):
+    conn, stream = opened(monkeypatch)
+    fields = FieldLines([("content-type", "text/x")])
+    batch = begun(conn)
+    try:
+        for method, body in [("PUT", b"a"), ("PUT", b"bc"), ("PUT", None), ("PUT", b"d"),
+                             ("POST", None), ("POST", b"ef"), ("DELETE", None), ("DELETE", b"g"),
+                             ("DELETE", b""), ("PUT", b"")]:  # fmt: skip
+            batch.add(method, f"/echo/{method}", fields, body)
+        results_of(stream, batch.co_some())
+    finally:
+        batch.end()
+    seen = [(each[":method"], each["content-type"], each["content-length"], each.body)
+            for each in stream.peer.requests[1:]]  # fmt: skip
+    assert seen == [
+        ("PUT", "text/x", "1", b"a"), ("PUT", "text/x", "2", b"bc"), ("PUT", "text/x", "0", b""),
+        ("PUT", "text/x", "1", b"d"), ("POST", "text/x", "0", b""), ("POST", "text/x", "2", b"ef"),
+        ("DELETE", "text/x", None, b""), ("DELETE", "text/x", "1", b"g"),
+        ("DELETE", "text/x", "0", b""), ("PUT", "text/x", "0", b""),
+    ]  # fmt: skip
+
+
+def test_a_body_takes_few_steps(monkeypatch):
+    conn, stream = opened(monkeypatch, max_concurrent_streams=100)
+    for _ in range(3):
+        with Steps("dugong_like") as steps:
+            (outcomes,) = results_of(stream, co_each(begun(conn), [b"abc"] * 100))
+        assert echoed(outcomes, [b"abc"] * 100)
+    codes = steps.codes / 100
+    assert codes <= MOST_CODES_OF_PUT, codes
+
+
+def test_windows_that_change_by_settings(monkeypatch):
+    """Also to less than nothing, while bodies wait for them."""
+    conn, stream = opened(monkeypatch, initial_window_size=100)
+    bodies = [pattern(size) for size in (5000, 3000, 70_000, 400)]
+    going = co_each(begun(conn), bodies)
+    next(going)
+    for size in (10, 5000, 0, 1 << 20):
+        stream.peer.change({4: size})
+    (outcomes,) = results_of(stream, going)
+    assert echoed(outcomes, bodies)
+    assert conn.is_reusable()
+
+
+def test_one_without_a_window_leaves_the_others_alone(monkeypatch):
+    conn, stream = stingy(monkeypatch, 1000)
+    batch = begun(conn)
+    try:
+        late = batch.add("PUT", "/echo/late", None, pattern(1500))
+        small = batch.add("PUT", "/echo/small", None, pattern(900))
+        (outcomes,) = results_of(stream, batch.co_some())
+        assert [each.exchange for each in outcomes] == [small]
+        batch.add("GET", "/7", None, None)
+        assert right(results_of(stream, batch.co_some())[0])
+        grant(stream, 400, 3)
+        going = batch.co_some()
+        need = next(going)
+        stream.arrive()
+        need = next(going)
+        assert stream.peer.data[3] == 1400
+        grant(stream, 100, 3)
+        (outcomes,) = results_of(stream, going, needs=[need])
+        assert [each.exchange for each in outcomes] == [late]
+        assert echoed(outcomes, [pattern(1500)])
+        assert late.sent
+    finally:
+        batch.end()
+    assert conn.is_reusable()
+
+
+def test_the_window_of_the_connection_is_shared_in_order(monkeypatch):
+    conn, stream = stingy(monkeypatch, 1 << 20)
+    bodies = [pattern(30_000 + number) for number in range(4)]
+    going = co_each(begun(conn), bodies)
+    need = next(going)
+    stream.arrive()
+    assert [*stream.peer.data.values()][1:] == [30_000, 30_001, 65_535 - 60_001, 0]
+    for size in (1, 24_000, 40_000):
+        grant(stream, size)
+        stream.arrive()
+        need = next(going)
+    (outcomes,) = results_of(stream, going, needs=[need])
+    assert echoed(outcomes, bodies)
+    assert conn.is_reusable()
+
+
+@pytest.mark.parametrize("path", ["/413", "/303"])
+@pytest.mark.parametrize("size", [500, 5000])
+def test_a_response_before_the_body_has_left(monkeypatch, path, size):
+    """It is the outcome, and no more of the body is sent."""
+    conn, stream = stingy(monkeypatch, 1000)
+    batch = begun(conn)
+    try:
+        batch.add("PUT", path, None, pattern(size))
+        batch.add("PUT", "/echo/1", None, b"abc")
+        outcomes = []
+        while len(outcomes) < 2:
+            outcomes += results_of(stream, batch.co_some())[0]
+        found = {each.exchange.target: each for each in outcomes}
+        assert found[path].error is None
+        assert found[path].reply.status == int(path[1:])
+        assert found["/echo/1"].reply.body == b"abc"
+        grant(stream, 5000)
+        batch.add("GET", "/5", None, None)
+        assert right(results_of(stream, batch.co_some())[0])
+        assert stream.peer.data[3] == min(size, 1000)
+    finally:
+        batch.end()
+    resets = [each.error_code for each in stream.peer.events
+              if isinstance(each, h2.events.StreamReset)]  # fmt: skip
+    assert resets == ([0] if (path, size) == ("/413", 5000) else [])
+    assert conn.is_reusable()
+
+
+@pytest.mark.parametrize(("path", "code", "sent"), [
+    ("/refused", 7, "no"), ("/cancelled", 8, "maybe"), ("/reset", 8, None),
+])  # fmt: skip
+def test_a_stream_that_is_reset_before_the_body_has_left(monkeypatch, path, code, sent):
+    """Behind a complete response it changes nothing of that."""
+    conn, stream = stingy(monkeypatch, 1000)
+    (outcomes,) = results_of(stream, co_paths(begun(conn), [path, "/echo/1"], pattern(1500), b"x"))
+    found = {each.exchange.target: each for each in outcomes}
+    assert found["/echo/1"].reply.body == b"x"
+    if sent is None:
+        assert found[path].reply.status == 413
+    else:
+        error = found[path].error
+        assert isinstance(error, StreamReset)
+        assert (error.code, error.request_sent) == (code, sent)
+    assert conn.is_reusable()
+
+
+def co_paths(batch, paths, *bodies):
+    """Return the outcomes of a PUT to each path."""
+    try:
+        for path, body in zip(paths, bodies, strict=True):
+            batch.add("PUT", path, None, body)
+        outcomes = []
+        while len(outcomes) < len(paths):
+            outcomes += yield from batch.co_some()
+        return outcomes
+    finally:
+        batch.end()
+
+
+def test_goaway_while_bodies_wait(monkeypatch):
+    """Those before its number go on, the others were not processed, also if a part has left."""
+    conn, stream = stingy(monkeypatch, 1000, max_concurrent_streams=3)
+    batch = begun(conn)
+    try:
+        one, *others = (batch.add("PUT", f"/echo/{n}", None, pattern(1500)) for n in range(4))
+        going = batch.co_some()
+        needs = [next(going)]
+        stream.arrive()
+        grant(stream, 500, 3)
+        stream.on_the_way += goaway(3, 0)
+        (outcomes,) = results_of(stream, going, needs=needs)
+        assert batch.is_over
+        assert batch.take_unsent() == [others[2]]
+        while len(outcomes) < 3:
+            outcomes += results_of(stream, batch.co_some())[0]
+        found = {each.exchange: each for each in outcomes}
+        assert found[one].reply.body == pattern(1500)
+        for exchange in others[:2]:
+            assert isinstance(found[exchange].error, GoneAway)
+            assert found[exchange].error.request_sent == "no"
+    finally:
+        batch.end()
+
+
+def test_the_end_of_the_connection_while_bodies_wait(monkeypatch):
+    """What has not left says so; of the others nobody knows."""
+    conn, stream = stingy(monkeypatch, 1000)
+    stream.room = 700
+    batch = begun(conn)
+    try:
+        batch.add("PUT", "/echo/0", None, pattern(1500))
+        batch.add("PUT", "/echo/1", None, pattern(500))
+        going = batch.co_some()
+        next(going)
+        stream.end()
+        (outcomes,) = results_of(stream, going)
+        assert [type(each.error) for each in outcomes] == [ConnectionClosed] * 2
+        assert [each.error.request_sent for each in outcomes] == ["maybe", "no"]
+    finally:
+        batch.end()
+
+
+def test_a_body_that_may_not_be_sent_is_late_by_the_limit_for_writing(monkeypatch):
+    """The others go on; what is sent, or a window that opens, begins the limit anew."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    conn, stream = stingy(monkeypatch, 1000, timeout=Timeouts(stall=90, write=5, head=20))
+    batch = begun(conn)
+    try:
+        batch.add("PUT", "/echo/late", None, pattern(1500))
+        batch.add("GET", "/never", None, None)
+        going = batch.co_some()
+        assert next(going).deadline == 1005
+        now[0] += 3
+        grant(stream, 100, 3)
+        stream.arrive()
+        assert next(going).deadline == 1008
+        now[0] = 1008
+        with pytest.raises(StopIteration) as end:
+            next(going)
+        ((exchange, reply, error),) = end.value.value
+        assert (exchange.target, reply) == ("/echo/late", None)
+        assert (error.phase, error.request_sent) == ("write", "maybe")
+        assert "nothing could be sent" in str(error)
+        assert "1,100 of 1,500 bytes of the body written" in str(error)
+        going = batch.co_some()
+        need = next(going)
+        assert need.deadline == 1020  # it counts from the complete request
+        now[0] = 1020
+        with pytest.raises(StopIteration) as end:
+            next(going)
+        assert [each.error.phase for each in end.value.value] == ["head"]
+    finally:
+        batch.end()
+    assert conn.is_reusable()
+
+
+def test_the_limit_for_the_head_counts_from_the_complete_request(monkeypatch):
+    """Also of one without a body that is behind another body."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    conn, stream = opened(
+        monkeypatch, initial_window_size=1 << 20, timeout=Timeouts(stall=90, write=50, head=5)
+    )
+    stream.room = 1000
+    batch = begun(conn)
+    try:
+        batch.add("PUT", "/never", None, pattern(3000))
+        batch.add("GET", "/never", None, None)
+        going = batch.co_some()
+        assert next(going).deadline == 1050
+        for _ in range(3):
+            now[0] += 30
+            stream.room = 600
+            assert next(going).deadline == now[0] + 50
+        now[0] += 30
+        stream.room = 5000
+        assert next(going).deadline == now[0] + 5
+        now[0] += 5
+        with pytest.raises(StopIteration) as end:
+            next(going)
+        assert [each.error.phase for each in end.value.value] == ["head", "head"]
+    finally:
+        batch.end()
+    assert conn.is_reusable()
+
+
+def test_no_more_is_queued_than_others_may_have_to_wait_for(monkeypatch):
+    conn, stream = opened(monkeypatch, initial_window_size=1 << 30)
+    grant_connection = stream.peer.connection.increment_flow_control_window
+    grant_connection(1 << 30)
+    stream.on_the_way += stream.peer.connection.data_to_send()
+    bodies = [pattern(size) for size in (MANY, 200_000, 200_000, MANY, 5)]
+    going = co_each(begun(conn), bodies)
+    need, most, output = next(going), 0, engine_of(conn).output
+    while True:
+        stream.room = 50_000
+        stream.arrive()
+        try:
+            need = next(going)
+        except StopIteration as end:
+            outcomes = end.value
+            break
+        most = max(most, output.queued - output.sent)
+    assert need is None or need[0] in {stream.fd, stream.fd + 1}
+    assert echoed(outcomes, bodies)
+    assert MOST_QUEUED <= most <= 2 * MOST_QUEUED + 1000
+
+
+@pytest.mark.parametrize("steps", range(6))
+@pytest.mark.parametrize("window", [100, 1 << 20])
+def test_ended_at_any_wait_a_body_leaves_nothing(monkeypatch, steps, window):
+    conn, stream = opened(monkeypatch, initial_window_size=window, max_concurrent_streams=3)
+    stream.room = 5000
+    going = co_each(begun(conn), [pattern(9000), "3", pattern(300_000), "5", pattern(4)])
+    for _ in range(steps):
+        next(going)
+        stream.room += 2000
+        stream.arrive()
+    going.close()
+    stream.room = 1 << 30
+    assert conn.is_reusable()
+    assert bodies_of(stream, conn.co_exchange("GET", "/4")) == [pattern(4)]
+
+
+def test_a_body_may_be_changed_when_it_is_given_up(monkeypatch):
+    """What was queued of it is sent as it was."""
+    conn, stream = opened(monkeypatch, initial_window_size=1 << 20)
+    body = bytearray(b"a" * 5000)
+    stream.room = 500
+    batch = begun(conn)
+    try:
+        added = batch.add("PUT", "/never", None, body)
+        going = batch.co_some()
+        next(going)
+        batch.cancel(added)
+        body[:] = b"b" * 5000
+        body.extend(b"more")
+        going.close()
+    finally:
+        batch.end()
+    stream.room = 1 << 30
+    assert bodies_of(stream, conn.co_exchange("GET", "/4")) == [pattern(4)]
+    data = [each.data for each in stream.peer.events if isinstance(each, h2.events.DataReceived)]
+    assert b"".join(data) == b"a" * 5000
+    assert conn.is_reusable()
+
+
+def test_others_share_the_windows(monkeypatch):
+    """And what waits for room gets it when a response comes before its body."""
+    conn, stream = opened(monkeypatch, initial_window_size=3000)
+    bodies = [pattern(70_000 + number) for number in range(3)]
+    going = co_each(begun(conn), bodies)
+    other = conn.co_exchange("PUT", "/echo/x", None, pattern(90_000))
+    outcomes, reply = results_of(stream, going, other)
+    assert echoed(outcomes, bodies)
+    assert reply.body == pattern(90_000)
+    assert conn.is_reusable()
+
+
+def test_a_response_that_begins_before_the_body_has_left(monkeypatch):
+    """The rest of the body is sent nevertheless."""
+
+    class Beginning(Stingy):
+        def _follow(self, event):
+            super()._follow(event)
+            if isinstance(event, h2.events.RequestReceived) and event.stream_id == 3:
+                self.connection.send_headers(3, [(":status", "200")])
+
+        def answer(self, request):
+            if request.stream != 3:
+                super().answer(request)
+            else:
+                self.connection.send_data(3, request.body, end_stream=True)
+
+    conn, stream = opened(monkeypatch, make=Beginning, initial_window_size=1000)
+    going = co_each(begun(conn), [pattern(1500)])
+    need = next(going)
+    stream.arrive()
+    need = next(going)
+    grant(stream, 500, 3)
+    (outcomes,) = results_of(stream, going, needs=[need])
+    assert echoed(outcomes, [pattern(1500)])
+    assert conn.is_reusable()

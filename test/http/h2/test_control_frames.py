@@ -160,9 +160,11 @@ def test_blocked_streams_hear_of_room_of_the_connection():
     assert engine.window == 0
     assert not engine.receive(window_update(1, 5))
     assert [*engine.receive(window_update(0, 5))] == [one, two]
+    assert engine.is_blocked(two)
     engine.reset(one)
-    assert [*engine.receive(window_update(0, 5))] == [two]
+    assert not engine.receive(window_update(0, 5)), "it was given before"
     assert engine.send_data(two, bytes(50), False) == 10
+    assert [*engine.receive(window_update(0, 5))] == [two]
     engine.send_trailers(two, ((b"a", b"b"),))  # in place of the rest
     assert not engine.receive(window_update(0, 5))
 
