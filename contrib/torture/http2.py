@@ -46,7 +46,7 @@ from dugong_like import (
     within,
 )
 from dugong_like.connection.connection_view import ConnectionView
-from dugong_like.connection.h2.pump import Waiter
+from dugong_like.connection.h2.waiter import Waiter
 from dugong_like.drivers import aio
 from dugong_like.drivers.loop import Loop
 

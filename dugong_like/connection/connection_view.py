@@ -128,17 +128,17 @@ class ConnectionView(HTTPConnection):
         try:
             check_meaning(fields.values, "GET", has_body=False)
             head = cast("EitherHeads", self._messages.heads).build_connect(protocol, path, fields)
-            response, stream = yield from tunnel.co_open(session, exchange, head)
+            response, reader = yield from tunnel.co_open(session, exchange, head)
         except Retired:
             self._renew(session)
         except InvalidRequest as exc:
             self._messages.label_error(exc, "CONNECT", path)
             raise
         if response.status >= MULTIPLE_CHOICES:
-            session.receiver.stream = stream
+            session.receiver.reader = reader
             return response, None
-        assert stream.stream is not None
-        return response, tunnel.Tunnel(session, stream.stream)
+        assert reader.stream.inner is not None
+        return response, tunnel.Tunnel(session, reader.stream.inner)
 
     def rolling_batch(self) -> RollingBatch | None:
         """Return what does many exchanges with bodies in memory, begun one by one.

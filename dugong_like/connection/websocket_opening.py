@@ -104,8 +104,9 @@ def co_connect(
     check_meaning(fields.values, "GET", has_body=False)
     head = cast("EitherHeads", heads).build_connect("websocket", exchange.target, fields)
     two = cast("SessionTwo", session)
-    response, stream = yield from tunnel.co_open(two, exchange, head)
-    assert stream.stream is not None
+    response, reader = yield from tunnel.co_open(two, exchange, head)
+    stream = reader.stream
+    assert stream.inner is not None
     try:
         if response.status >= MULTIPLE_CHOICES:
             response = yield from _co_with_body(response, exchange.co_read, stream.cancel)
@@ -115,7 +116,7 @@ def co_connect(
         if isinstance(exc, WebSocketRefused):
             exc.label("CONNECT", url)
         raise
-    return WebSocket(tunnel.Tunnel(two, stream.stream), agreement, options, response)
+    return WebSocket(tunnel.Tunnel(two, stream.inner), agreement, options, response)
 
 
 def _co_with_body(

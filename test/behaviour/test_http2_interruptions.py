@@ -33,6 +33,7 @@ from dugong_like.connection.h2 import (
     lock,
     opening,
     pump,
+    response_reader,
     rolling_batch,
     session,
     stream,
@@ -377,7 +378,7 @@ class TunnelClosed(Ended):
 
 @pytest.mark.parametrize("kind", [RollingBatchEnded, BatchClosed, ReadingClosed, TunnelClosed])
 def test_ctrl_c_while_something_is_given_up(monkeypatch, kind):
-    modules = (batch, lock, pump, rolling_batch, stream, tunnel)
+    modules = (batch, lock, pump, response_reader, rolling_batch, stream, tunnel)
     rounds = 0
     for ended in ctrl_c_at_each_place(lambda: kind(monkeypatch), lambda one: one(), *modules):
         assert not ended.is_left(), rounds

@@ -19,7 +19,7 @@ exchange is one send, one wait and one reception, as over HTTP/1.1::
 
 It leads meanwhile (pump.py), so others may come at any time. If something else than a usual
 response arrives, such as a part of it, or frames for others, it goes on as all exchanges do
-(stream.py).
+(whole_exchange.py).
 
 Not here: requests with a body, and connections with an observer or a limit for bodies.
 """
@@ -32,14 +32,18 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from ..exchange import Reply
 from ..session import Session as AnySession
-from .pump import Limit, Waiter
+from .request_writer import RequestWriter
+from .response_reader import ResponseReader
 from .stream import H2Stream
+from .waiter import Waiter
+from .whole_exchange import WholeExchange
 
 if TYPE_CHECKING:
     from ...http.h1.response_head import Head
     from ...polling.contract import Co, PollNeeded
     from ..exchange import Exchange
     from ..time_limits import ContinueLimit
+    from .limits import Limit
     from .options import EitherHead
     from .shared import H2State
 
@@ -57,7 +61,7 @@ class Session(AnySession, Protocol):
         """See `session.Session`."""
         ...
 
-    def co_reply_to(self, stream: H2Stream, waiter: Waiter, limit: Limit, /) -> Co[Reply]:
+    def co_reply_to(self, whole: WholeExchange, waiter: Waiter, limit: Limit, /) -> Co[Reply]:
         """Do what is left of a whole exchange, as one operation of the pump."""
         ...
 
@@ -146,31 +150,30 @@ class Alone(Waiter):
             DugongError: what `Session.co_exchange` raises.
 
         """
-        stream = self._as_any()
-        limit = stream.limit_of_all()
+        reader = self._as_any()
+        whole = WholeExchange(RequestWriter(reader.stream), reader)
+        limit = whole.limit()
         if self._until is not None:
             limit.begin(self._until)
         try:
-            reply = yield from self.session.co_reply_to(stream, self, limit)
+            reply = yield from self.session.co_reply_to(whole, self, limit)
         except BaseException as exc:
             self.failed(exc)
             raise
         self._done = True
         return reply
 
-    def _as_any(self) -> H2Stream:
-        """Return the stream by which it goes on as all exchanges do."""
+    def _as_any(self) -> ResponseReader:
+        """Return what goes on with it as all exchanges do."""
         reader = self._exchange.reader
-        if isinstance(reader, H2Stream):
+        if isinstance(reader, ResponseReader):
             return reader
         session = self.session
-        stream = H2Stream(session.shared, self._exchange, session.limits)
-        stream.adopt(self._head, self.stream)
-        return stream
+        return ResponseReader(H2Stream(session.shared, self._exchange, session.limits, self.stream))
 
     def failed(self, exc: BaseException) -> None:
         """Say in *exc*, which has ended it, what it is about."""
-        self._as_any().complete_error(exc)
+        self._as_any().stream.complete_error(exc)
 
     def end(self) -> None:
         """Leave the session; an exchange that is not complete is given up."""
@@ -187,7 +190,7 @@ class Alone(Waiter):
         if not self.left:
             pump.lock.when_free(partial(pump.leave, self))
         if not self._done:
-            self._as_any().cancel()
+            self._as_any().stream.cancel()
             self._done = True
         if shared.left is not None:
             shared.give_back()

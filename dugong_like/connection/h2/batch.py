@@ -2,7 +2,7 @@
 
 Requests are opened as long as there is room, and leave with one send. Responses are taken in the
 order of the requests, all that one reception has brought in one section: so an exchange has neither
-an operation nor a wait of its own. Other responses, such as long ones, are read by an `H2Stream`.
+an operation nor a wait of its own. Other responses, such as long ones, get a `ResponseReader`.
 
 The server may send a response before one that is due earlier. The part that has come stays where it
 is, unless a window might be full of it: then the response is read before its turn.
@@ -25,9 +25,10 @@ from ...errors import InvalidRequest
 from ..exchange import Reply
 from ..states import OPEN, Retired
 from ..time_out_messages import no_stream
-from .options import EitherHead
-from .pump import ROOM, Limit, Waiter
+from .limits import Limit
+from .response_reader import ResponseReader
 from .stream import H2Stream
+from .waiter import ROOM, Waiter
 
 if TYPE_CHECKING:
     from ...errors import ConnectionTimedOut
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from ..session import Whole
     from ..time_limits import ContinueLimit
     from .opening import Opening
+    from .options import EitherHead
     from .shared import H2State
 
 MOST_OPEN: Final = 100  # exchanges at a time: every server should allow that (section 6.5.2)
@@ -49,7 +51,6 @@ class Opened(NamedTuple):
     """An exchange whose request is queued, and whose response is not complete."""
 
     exchange: Exchange
-    head: EitherHead
     stream: Stream
 
 
@@ -120,7 +121,7 @@ class Batch:
         self._replies = replies
         self._coming = deque((exchange, cast("EitherHead", head)) for exchange, head, _ in batch)
         self._opened: deque[Opened] = deque()
-        self._readers: dict[Stream, H2Stream] = {}  # of responses that are not as most are
+        self._readers: dict[Stream, ResponseReader] = {}  # of responses that are not as most are
         self._followed: dict[Stream, None] = {}  # streams that wake the operation
         self._looked_at = shared.pump.received  # when all that is open was last looked at
         self._long = min(LONG, shared.pump.engine.most_unread)
@@ -196,7 +197,7 @@ class Batch:
                     raise Retired
                 return
             coming.popleft()
-            opened.append(Opened(exchange, head, stream))
+            opened.append(Opened(exchange, stream))
 
     # ---- responses
 
@@ -213,7 +214,7 @@ class Batch:
         last = None
         try:
             while opened:
-                exchange, _, stream = opened[0]
+                exchange, stream = opened[0]
                 if stream.ended and not stream.informational and stream not in readers:
                     head = exchange.final = cast("Head", stream.head)
                     exchange.complete = True
@@ -259,14 +260,13 @@ class Batch:
         del self._readers[stream]
         return reply
 
-    def _reader_of(self, opened: Opened) -> H2Stream:
+    def _reader_of(self, opened: Opened) -> ResponseReader:
         """Return what goes on with *opened* as all exchanges do."""
-        reader = self._readers.get(opened.stream)
+        exchange, stream = opened
+        reader = self._readers.get(stream)
         if reader is None:
-            reader = H2Stream(self._shared, opened.exchange, self._limits)
-            reader.adopt(opened.head, opened.stream)
-            # Not before it has the stream: Ctrl-C may come in between.
-            self._readers[opened.stream] = reader
+            reader = ResponseReader(H2Stream(self._shared, exchange, self._limits, stream))
+            self._readers[stream] = reader
         return reader
 
     # ---- waking
@@ -283,7 +283,7 @@ class Batch:
             if waiter.stream is not first and first not in self._followed:
                 pump.follow(waiter, first)
             return
-        for _, _, stream in self._opened:
+        for _, stream in self._opened:
             if stream not in self._followed and stream is not waiter.stream:
                 self._followed[stream] = None
                 pump.follow_also(waiter, stream)
@@ -303,7 +303,7 @@ class Batch:
     def _complete_error(self, exc: BaseException) -> None:
         """Say in *exc* that it is about the first exchange without a response."""
         if self._opened:
-            self._reader_of(self._opened[0]).complete_error(exc)
+            self._reader_of(self._opened[0]).stream.complete_error(exc)
         elif self._coming:
             self._shared.label(exc, self._coming[0][0])
 
@@ -313,5 +313,5 @@ class Batch:
         for stream in [*self._followed]:
             lock.when_free(partial(self._unfollow, waiter, stream))
         for opened in self._opened:
-            self._reader_of(opened).cancel()
+            self._reader_of(opened).stream.cancel()
             opened.exchange.complete = False  # if it was read before its turn, nobody gets it

@@ -22,7 +22,8 @@ Another thread sends for itself.
 
 All that is guarded by one lock, held for microseconds (lock.py). Between two yields nothing waits.
 
-Not here: what operations wait for (stream.py), and HTTP/2 itself (http/h2/).
+Not here: what an operation is here (waiter.py), what it attempts (request_writer.py,
+response_reader.py), for how long it waits (limits.py), and HTTP/2 itself (http/h2/).
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ from ...polling.numbers import check_int
 from ...polling.wake import Wake, co_checkpoint
 from ...transport.stream import rest
 from ..states import BROKEN, CLOSED
-from ..time_out_messages import NOTHING_ARRIVED
 from .lock import SectionLock
+from .waiter import ROOM
 
 if TYPE_CHECKING:
     from ...errors import DugongError
@@ -53,7 +54,9 @@ if TYPE_CHECKING:
     from ...transport.stream import Part
     from ...transport.stream import Stream as ByteStream
     from ..shared import SharedState
+    from .limits import Limit
     from .trace_events import Observer
+    from .waiter import Collector, Waiter
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -66,116 +69,6 @@ MOST_WAKES: Final = 128  # flags that are kept for the next followers: for as ma
 # Seconds that a gatherer has: its loop may have stopped, or wait for one of those that it holds up.
 PATIENCE: Final = 0.2
 DEFAULT: Final = H2Options()
-
-
-class Limit:
-    """A limit for the time without anything moving for one operation.
-
-    Args:
-        seconds: the limit, or None.
-        late: returns the error of that many seconds without anything.
-
-    """
-
-    __slots__ = ("_late", "_seconds", "_until")
-
-    def __init__(
-        self, seconds: float | None, late: Callable[[float], ConnectionTimedOut] = NOTHING_ARRIVED
-    ) -> None:
-        self._seconds = seconds
-        self._late = late
-        self._until: float | None = None
-
-    def begin(self, until: float) -> None:
-        """Let the first wait last until *until*, as it has begun before."""
-        if self._seconds is not None:
-            self._until = until
-
-    def deadline(self, *, moved: bool) -> float | None:
-        """Return until when to wait; *moved* says that something has since the last call.
-
-        Raises:
-            ConnectionTimedOut: it is over.
-
-        """
-        seconds = self._seconds
-        if seconds is None:
-            return None
-        now = time.monotonic()
-        if moved or self._until is None:
-            self._until = now + seconds
-        elif now >= self._until:
-            raise self._late(seconds)
-        return self._until
-
-
-UNLIMITED: Final = Limit(None)  # has no state, so one is enough
-
-
-class Waiter:
-    """An operation, from its first attempt to its end.
-
-    Args:
-        stream: whose events wake it, or None.
-        wants: `ROOM` or `NEWS` to be woken by these.
-
-    Attributes:
-        mark: the position that ``output.sent`` has to come to; 0 if it waits for no such thing.
-        has_more: True if it has more to queue when that is reached.
-        moved: True if something has happened to its stream since it was looked at.
-        leads: True if it waits for the socket to receive.
-        writes: True if it waits for the socket to send.
-        woken: True if it was woken, and has not been resumed since.
-        left: True if it has ended.
-        wake: its flag, while it is a follower.
-        touched: streams that have got something, of those that it follows; None if it does not ask.
-        stays: True if it goes on after a successful attempt.
-        serves: True if it needs the session for nothing but what others do with it.
-
-    """
-
-    __slots__ = (
-        *("has_more", "leads", "left", "mark", "moved", "stream", "wake", "wants", "woken"),
-        "writes",
-    )
-
-    touched: dict[Stream, None] | None = None
-    stays = serves = False
-
-    def __init__(self, stream: Stream | None, wants: int = 0) -> None:
-        self.stream = stream
-        self.wants = wants
-        self.mark = 0
-        self.moved = self.leads = self.writes = self.woken = self.left = self.has_more = False
-        self.wake: Wake | None = None
-
-
-class Collector(Waiter):
-    """An operation with many streams, which asks which of them have got something."""
-
-    __slots__ = ("touched",)
-
-    touched: dict[Stream, None]
-    stays = True
-
-    def __init__(self) -> None:
-        super().__init__(None)
-        self.touched = {}
-
-
-class Servant(Waiter):
-    """An operation that takes part in what the session does, until that ends."""
-
-    __slots__ = ()
-
-    serves = True
-
-    def __init__(self) -> None:
-        super().__init__(None, NEWS)
-
-
-ROOM: Final = 1  # a stream may be opened
-NEWS: Final = 2  # SETTINGS, PING or GOAWAY has come
 
 
 class Pump:

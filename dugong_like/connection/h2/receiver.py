@@ -3,7 +3,7 @@
 `read_response` takes the response to the oldest request that has none yet, and the calls that read
 a body take that of the response that was read last.
 
-Not here: reading itself, also by an exchange, in any order (stream.py).
+Not here: reading itself, also by an exchange, in any order (response_reader.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ...errors import StateError
 from ...polling.contract import run
 from ..states import Retired
 from ..time_out_messages import NOTHING_ARRIVED
-from .stream import H2Stream, take_first
+from .response_reader import ResponseReader, take_first
 
 if TYPE_CHECKING:
     from ...errors import ConnectionTimedOut
@@ -44,11 +44,12 @@ class Receiver:
 
     Attributes:
         buffer: counts received bytes.
+        reader: of the response that was read last; None before the first.
 
     """
 
     __slots__ = (
-        *("_bodies", "_left", "_limits", "_opening", "_pending", "_shared", "buffer", "stream"),
+        *("_bodies", "_left", "_limits", "_opening", "_pending", "_shared", "buffer", "reader"),
     )
 
     def __init__(
@@ -62,7 +63,7 @@ class Receiver:
         self._limits = limits
         self._opening = opening
         self._pending = pending
-        self.stream: H2Stream | None = None  # of the response that was read last
+        self.reader: ResponseReader | None = None
         self.buffer: Pump = shared.pump
         self._left: list[bytes | memoryview] | None = None
         self._bodies = Bodies(self)
@@ -89,9 +90,9 @@ class Receiver:
         waits_first: Callable[[], bool] | None = None,  # noqa: ARG002 - nothing is saved by it
     ) -> Co[T]:
         """See `ReceivingHalf.co`: *attempt* is one of `bodies`."""
-        stream = self.stream
-        if stream is not None and attempt != self.read_raw:
-            return stream.co_take(attempt, argument)
+        reader = self.reader
+        if reader is not None and attempt != self.read_raw:
+            return reader.co_take(attempt, argument)
         return self._co_left(attempt, argument)
 
     @staticmethod
@@ -109,17 +110,17 @@ class Receiver:
         """See `ReceivingHalf.block`."""
         if attempt == self.read_response:
             return cast("T", run(self.co_read_response()))
-        stream = self.stream
-        if stream is not None and (here := stream.take_now(attempt, argument)) is not None:
+        reader = self.reader
+        if reader is not None and (here := reader.take_now(attempt, argument)) is not None:
             return here
         return run(self.co(attempt, argument, waits_first))
 
     def co_save(self, sink: Sink) -> Co[bool]:
         """See `ReceivingHalf.co_save`."""
-        if self.stream is None:
+        if self.reader is None:
             self.check_known()
             return True
-        return (yield from self.stream.co_save(sink))
+        return (yield from self.reader.co_save(sink))
 
     def read_response(self, _: None) -> HTTPResponse | None:
         """See `ReceivingHalf.read_response`: for `block`."""
@@ -131,27 +132,28 @@ class Receiver:
 
     def co_read_response(self) -> Co[HTTPResponse]:
         """See `Operations.co_read_response`."""
-        last = self.stream
+        last = self.reader
         if last is not None and last.is_unread():
             what = "the body of the last response has not been read to its end: "
             raise self._shared.labelled(
-                StateError(f"{what}call readall() or discard() first"), last.exchange
+                StateError(f"{what}call readall() or discard() first"), last.stream.exchange
             )
         exchange = self._next()
-        stream = cast("H2Stream", exchange.reader)
-        if not stream.is_here:
+        reader = cast("ResponseReader", exchange.reader)
+        if not reader.is_here:
             if self._opening.is_under_way():
                 try:
                     yield from self._opening.co_ready()
                 except Retired:  # whoever sends the request goes to the next session
-                    yield from stream.co_settle()
-            if stream.stream is not None and stream.stream.ended:
+                    yield from reader.stream.co_settle()
+            inner = reader.stream.inner
+            if inner is not None and inner.ended:
                 self._shared.pump.attempt(self._keep, None)
-        response = stream.take_now(stream.take_head, None)
+        response = reader.take_now(reader.take_head, None)
         if response is None:
-            response = yield from stream.co_head()
+            response = yield from reader.co_head()
         if exchange.answered:
-            self.stream, self._left = stream, None
+            self.reader, self._left = reader, None
         return response
 
     def _keep(self, _: None) -> bool:
@@ -162,13 +164,13 @@ class Receiver:
         size = 0
         last: Stream | None = None
         for exchange in self._pending[:MOST_KEPT]:
-            stream = cast("H2Stream", exchange.reader)
-            count = stream.keep_whole()
+            reader = cast("ResponseReader", exchange.reader)
+            count = reader.keep_whole()
             if count is None:
                 break
             if count:
                 size += count
-                last = stream.stream
+                last = reader.stream.inner
         if last is not None:  # which has ended, so it is about the window of the connection
             self._shared.pump.engine.consumed(last, size)
         return True
@@ -212,7 +214,7 @@ class Receiver:
 
 
 class Bodies:
-    """The attempts of `session.Bodies`, each with the stream of the present response.
+    """The attempts of `session.Bodies`, each with the reader of the present response.
 
     Args:
         receiver: has it.
@@ -226,16 +228,16 @@ class Bodies:
 
     def read(self, size: int) -> bytes | None:
         """See `Operations.co_read`."""
-        stream = self._receiver.stream
-        return self._receiver.take_left(size) if stream is None else stream.take(size)
+        reader = self._receiver.reader
+        return self._receiver.take_left(size) if reader is None else reader.take(size)
 
     read_patiently = read
 
     def readinto(self, target: memoryview) -> int | None:
         """See `Operations.co_readinto`."""
-        stream = self._receiver.stream
-        if stream is not None:
-            return stream.take_into(target)
+        reader = self._receiver.reader
+        if reader is not None:
+            return reader.take_into(target)
         data = self._receiver.take_left(len(target))
         target[: len(data)] = data
         return len(data)
@@ -244,21 +246,21 @@ class Bodies:
 
     def readall(self, _: None) -> bytes | None:
         """See `Operations.co_readall`."""
-        stream = self._receiver.stream
-        return self._receiver.take_left(1 << 62) if stream is None else stream.take_all()
+        reader = self._receiver.reader
+        return self._receiver.take_left(1 << 62) if reader is None else reader.take_all()
 
     def discard(self, _: None) -> bool | None:
         """See `Operations.co_discard`."""
-        stream = self._receiver.stream
-        if stream is not None:
-            return stream.drop()
+        reader = self._receiver.reader
+        if reader is not None:
+            return reader.drop()
         self._receiver.take_left(1 << 62)
         return True
 
     def left(self) -> list[bytes | memoryview] | None:
         """See `session.Bodies.left`."""
-        stream = self._receiver.stream
-        return None if stream is None else stream.left()
+        reader = self._receiver.reader
+        return None if reader is None else reader.left()
 
     def take_over(self, left: list[bytes | memoryview]) -> None:
         """See `session.Bodies.take_over`."""

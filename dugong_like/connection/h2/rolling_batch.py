@@ -6,7 +6,8 @@ has brought are given together. So an exchange has neither an operation nor a wa
 that fails leaves the others alone.
 
 A body for which the windows have room leaves with its head. The rest of another one is queued as
-they open, in the order in which the bodies began, by the means of every exchange (stream.py). ::
+they open, in the order in which the bodies began, by the means of every exchange
+(request_writer.py). ::
 
     batch = connection.rolling_batch()
     try:
@@ -37,8 +38,11 @@ from ...http.header_validation import FieldLines
 from ..exchange import Exchange, Reply
 from ..time_out_messages import late_head, no_stream
 from .batch import LONG, is_retired, open_stream
-from .pump import ROOM, Collector, Limit
-from .stream import MOST_QUEUED, H2Stream
+from .limits import Limit
+from .request_writer import MOST_QUEUED, RequestWriter
+from .response_reader import ResponseReader
+from .stream import H2Stream
+from .waiter import ROOM, Collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,19 +80,20 @@ class Opened:
         stream: its stream.
         due: when it is late if nothing more comes, or leaves, by the clock of its limits.
         mark: the position behind the last byte of the request that is queued, if there is a body.
-        reader: writes the rest of the body, and reads the response, if they are not as most are;
-            or None.
+        writer: writes the rest of a body that the windows did not allow at once, or None.
+        reader: reads the response if it is not as most are, or there is a writer; or None.
 
     """
 
-    __slots__ = ("due", "exchange", "mark", "reader", "stream")
+    __slots__ = ("due", "exchange", "mark", "reader", "stream", "writer")
 
     def __init__(self, exchange: Exchange, stream: Stream, due: float, mark: int = 0) -> None:
         self.exchange = exchange
         self.stream = stream
         self.due = due
         self.mark = mark
-        self.reader: H2Stream | None = None
+        self.writer: RequestWriter | None = None
+        self.reader: ResponseReader | None = None
 
 
 class Limits(Limit):
@@ -404,7 +409,7 @@ class RollingBatch:
     def _give_up(self, opened: Opened) -> None:
         pump = self._shared.pump
         pump.lock.when_free(partial(pump.unfollow, self._waiter, opened.stream))
-        self._reader_of(opened).cancel()
+        self._reader_of(opened).stream.cancel()
         self._opened.close(opened)
         opened.exchange.complete = False  # nobody gets it
 
@@ -482,8 +487,7 @@ class RollingBatch:
             self._opened.send(now, exchange, stream, engine.queued)
             return
         opened = self._opened.send(now, exchange, stream, engine.queued)
-        opened.reader = reader = H2Stream(self._shared, exchange, self._limits)
-        reader.adopt(None, stream, body)
+        opened.writer = RequestWriter(self._reader_of(opened).stream, None, body)
         self._write(now, opened)
 
     def _write_on(self, now: float) -> None:
@@ -500,10 +504,10 @@ class RollingBatch:
 
     def _write(self, now: float, opened: Opened) -> None:
         """Queue more of the body of *opened*."""
-        engine, reader = self._shared.pump.engine, opened.reader
-        assert reader is not None
+        engine, writer = self._shared.pump.engine, opened.writer
+        assert writer is not None
         before = engine.queued
-        if reader.queue_more():
+        if writer.queue_more():
             self._writable[opened.stream] = opened
         if engine.queued != before:
             opened.mark = engine.queued
@@ -534,7 +538,7 @@ class RollingBatch:
                 add(outcome)
             else:
                 all_opened.moved(now, opened)
-                if opened.reader is not None and not stream.request_ended:
+                if opened.writer is not None and not stream.request_ended:
                     self._writable[stream] = opened
                 continue
             all_opened.close(opened)
@@ -580,8 +584,9 @@ class RollingBatch:
         limits = self._opened
         reader = self._reader_of(opened)
         if opened.stream in limits.unsent:
-            late = reader.late_sending(limits.write)
-            reader.note_progress(late)
+            writer = opened.writer or RequestWriter(reader.stream)
+            late = writer.late(limits.write)
+            writer.note_progress(late)
             return late
         if opened.stream.head is None and limits.head < inf:
             return late_head(limits.head, phase="head")
@@ -591,17 +596,16 @@ class RollingBatch:
 
     def _failed(self, opened: Opened, exc: DugongError) -> Outcome:
         """Return that *exc* has ended an exchange."""
-        reader = self._reader_of(opened)
-        reader.complete_error(exc)
-        reader.cancel()
+        stream = self._reader_of(opened).stream
+        stream.complete_error(exc)
+        stream.cancel()
         exc.__traceback__ = None  # it leads back to here
         return Outcome(opened.exchange, None, exc)
 
-    def _reader_of(self, opened: Opened) -> H2Stream:
+    def _reader_of(self, opened: Opened) -> ResponseReader:
         """Return what goes on with *opened* as all exchanges do."""
         reader = opened.reader
         if reader is None:
-            reader = H2Stream(self._shared, opened.exchange, self._limits)
-            reader.adopt(None, opened.stream)
-            opened.reader = reader  # not before it has the stream: Ctrl-C may come in between
+            stream = H2Stream(self._shared, opened.exchange, self._limits, opened.stream)
+            reader = opened.reader = ResponseReader(stream)
         return reader

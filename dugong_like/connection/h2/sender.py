@@ -1,8 +1,8 @@
 """The sending half of an HTTP/2 session: one request after the other, as callers see it.
 
-Exchanges are not ordered on the wire; each has a stream of its own, which does the work
-(stream.py). The calls of the connection write the body of the request that was sent last; those of
-an `Exchange` write its own (body_writer.py).
+Exchanges are not ordered on the wire; each has a stream of its own (stream.py), and a writer that
+does the work (request_writer.py). The calls of the connection write the body of the request that
+was sent last; those of an `Exchange` write its own (body_writer.py).
 
 Not here: exchanges that are concurrent (`Session.co_exchange`).
 """
@@ -13,15 +13,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from threading import get_ident
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ...errors import AnsweredEarly, ConnectionClosed, DugongError, StateError
 from ...http.request import BodyFollowing
 from ..states import NEW, OPEN, Retired
 from ..time_out_messages import written
 from .body_writer import BodyWriter
-from .pump import ROOM, Limit, Waiter
+from .limits import Limit
+from .request_writer import RequestWriter
+from .response_reader import ResponseReader
 from .stream import H2Stream
+from .waiter import ROOM, Waiter
 
 if TYPE_CHECKING:
     from ...errors import ConnectionTimedOut
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from ..session import Whole
     from ..time_limits import ContinueLimit
     from .opening import Opening
+    from .pump import Pump
     from .shared import H2State
 
 
@@ -44,7 +48,7 @@ class Sender(BodyWriter):
         limits: the time limits that hold.
 
     Attributes:
-        stream: of the exchange that was opened last; None before the first.
+        writer: of the request that was begun last; None before the first.
 
     """
 
@@ -71,7 +75,7 @@ class Sender(BodyWriter):
     def bodies(self) -> list[BodyWriter]:
         """Return what writes the bodies that are not complete, of all exchanges that were sent."""
         for body in self._bodies.copy():
-            if body.stream is None or body.stream.owed is None:
+            if body.writer is None or body.writer.owed is None:
                 with suppress(ValueError):  # another thread has taken it out
                     self._bodies.remove(body)
         return self._bodies.copy()
@@ -86,14 +90,16 @@ class Sender(BodyWriter):
         first = next((each for each in self._pending if not each.abandoned), None)
         if first is None or first.writer is None or first.writer.owed is None:
             return
-        stream = cast("H2Stream", first.reader)
         if first.expects_continue or first.owed_by != get_ident():
             return
-        if stream.stream is not None and (stream.stream.head or stream.stream.informational):
+        request = cast("BodyWriter", first.writer).writer
+        assert request is not None
+        inner = request.stream.inner
+        if inner is not None and (inner.head or inner.informational):
             return
         missing = "finish() was not called"
-        if stream.length is not None:
-            missing = written(stream.length - int(stream.owed or 0), stream.length)
+        if request.length is not None:
+            missing = written(request.length - int(request.owed or 0), request.length)
         error = StateError(f"the response waits for the rest of the request: {missing}")
         raise self._shared.labelled(error, first)
 
@@ -152,71 +158,80 @@ class Sender(BodyWriter):
         except DugongError as exc:
             self._shared.label(exc, exchange)
             raise
-        streams = [self._prepare(*each) for each in (*before, (exchange, head, body))]
-        return self.co_go_on(self._co_request(streams, is_operation), streams[-1])
+        requests = [self.prepare(*each) for each in (*before, (exchange, head, body))]
+        return self.co_go_on(self._co_request(requests, is_operation), requests[-1])
 
-    def _prepare(
+    def prepare(
         self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None
-    ) -> H2Stream:
-        """Return the stream of *exchange*, with what it sends first."""
+    ) -> RequestWriter:
+        """Return what writes the request of *exchange*, which has it if its body follows.
+
+        Raises:
+            InvalidRequest: the head is for HTTP/1 only.
+
+        """
         stream = H2Stream(self._shared, exchange, self._limits)
+        either: Any = head  # no `cast`: that is a call
         try:
-            stream.begin(head, cast("memoryview | BodyFollowing | None", body))
+            writer = RequestWriter(stream, either, body)
         except DugongError as exc:
             self._shared.label(exc, exchange)
             raise
-        if isinstance(body, BodyFollowing):
-            exchange.writer = BodyWriter(self._shared, self._limits, stream)
-        return stream
+        if body is not None and isinstance(body, BodyFollowing):
+            exchange.writer = BodyWriter(self._shared, self._limits, writer)
+        return writer
 
-    def _co_request(self, streams: list[H2Stream], is_operation: bool) -> Co[None]:
-        """Open *streams*, in order, and send what they begin with."""
-        last = streams[-1]
-        for stream in streams:
+    def _co_request(self, requests: list[RequestWriter], is_operation: bool) -> Co[None]:
+        """Begin *requests*, in order, and send what is there of them."""
+        last = requests[-1]
+        for request in requests:
+            stream = request.stream
+            exchange = stream.exchange
             stream.pending = self._pending
-            stream.exchange.reader = stream  # for one who reads while it is still to be opened
-            self._pending.append(stream.exchange)
-            if stream.owed is not None:
+            ResponseReader(stream)  # which the exchange has: one may read before the stream is open
+            self._pending.append(exchange)
+            if request.owed is not None:
                 self.bodies()  # which takes those out that have ended
-                self._bodies.append(cast("BodyWriter", stream.exchange.writer))
-        before, self.stream = self.stream, last
+                self._bodies.append(cast("BodyWriter", exchange.writer))
+        before, self.writer = self.writer, last
         try:
-            yield from self._co_send_heads(streams, is_operation)
+            yield from self._co_send_heads(requests, is_operation)
         except Retired as exc:
-            self.stream = before
-            for stream in streams:
-                stream.move()
+            self.writer = before
+            for request in requests:
+                request.stream.move()
             if self._shared.state is not NEW:
                 try:
                     self._check_nothing_is_pending()
                 except ConnectionClosed:
-                    _settle(streams)
+                    _settle(requests)
                     raise
-            exc.settle = partial(_settle, streams)
+            exc.settle = partial(_settle, requests)
             raise
         except AnsweredEarly:
             raise
         except BaseException:
-            for stream in streams:
-                stream.give_up()
+            for request in requests:
+                request.give_up()
             raise
 
-    def _co_send_heads(self, streams: list[H2Stream], is_operation: bool) -> Co[None]:
-        last = streams[-1]
+    def _co_send_heads(self, requests: list[RequestWriter], is_operation: bool) -> Co[None]:
         yield from self._opening.co_ready()
-        if (observer := last.observer()) is not None:
-            for stream in streams:
-                observer.sends_head(stream.exchange, stream.head)
-        if len(streams) == 1:
-            yield from last.co_send(gathers=is_operation)
+        if (observer := self._shared.observer) is not None:
+            for request in requests:
+                observer.sends_head(request.stream.exchange, request.head)
+        if len(requests) == 1:
+            yield from requests[0].co_send(gathers=is_operation)
         else:
-            together = Together(streams)
+            pump = self._shared.pump
+            together = Together(pump, requests)
             limit = Limit(self._limits.write_timeout, together.late)
             waiter = Waiter(None, ROOM)
-            yield from self._shared.pump.co(together.send, waiter, waiter, limit)
+            yield from pump.co(together.send, waiter, waiter, limit)
         if observer is not None:
-            for stream in streams:
-                observer.sent_head(stream.exchange, body_follows=stream.owed is not None)
+            for request in requests:
+                body_follows = request.owed is not None
+                observer.sent_head(request.stream.exchange, body_follows=body_follows)
 
     def abort_body(self, exchange: Exchange) -> None:
         """See `SendingHalf.abort_body`: the stream is reset."""
@@ -225,34 +240,59 @@ class Sender(BodyWriter):
 
 
 class Together:
-    """Several requests that are queued together."""
+    """Several requests that are queued together.
 
-    def __init__(self, streams: list[H2Stream]) -> None:
-        self._streams = streams
+    Args:
+        pump: of the session.
+        requests: in the order in which they are sent.
+
+    """
+
+    def __init__(self, pump: Pump, requests: list[RequestWriter]) -> None:
+        self._pump = pump
+        self._requests = requests
         self._next = 0
 
     def send(self, waiter: Waiter) -> bool | None:
         """Queue as many as there is room for; an attempt. True if all are sent."""
-        streams = self._streams
-        while self._next < len(streams):
-            rest = streams[self._next :]
-            if count := rest[0].open_among(waiter, rest):
-                self._next += count
+        requests = self._requests
+        while self._next < len(requests):
+            if self._open_some(waiter):
                 continue
-            if not streams[self._next].queue_next(waiter):
+            if not requests[self._next].queue_next(waiter):
                 return None
             self._next += 1
-        if not streams[-1].are_sent(waiter):
+        if not requests[-1].are_sent(waiter):
             return None
-        for stream in streams:
-            stream.note_sent()
+        for request in requests:
+            request.note_sent()
+        return True
+
+    def _open_some(self, waiter: Waiter) -> bool:
+        """Open the next ones, as far as there is room; True if there was any.
+
+        None, if another operation waits for room, too; and those with a body, and what is behind
+        them, are left to `RequestWriter.queue_next`.
+        """
+        pump = self._pump
+        if not pump.has_room_for_all(waiter):
+            return False
+        before = self._next
+        for request in self._requests[before : before + pump.engine.room()]:
+            if not request.open_whole():
+                break
+            self._next += 1
+        if self._next == before:
+            return False
+        pump.opened(waiter)
+        waiter.wants = ROOM
         return True
 
     def late(self, seconds: float) -> ConnectionTimedOut:
         """Return the error of *seconds* in which nothing has moved."""
-        return self._streams[min(self._next, len(self._streams) - 1)].late_sending(seconds)
+        return self._requests[min(self._next, len(self._requests) - 1)].late(seconds)
 
 
-def _settle(streams: list[H2Stream]) -> None:
-    for stream in streams:
-        stream.settle()
+def _settle(requests: list[RequestWriter]) -> None:
+    for request in requests:
+        request.stream.settle()

@@ -6,7 +6,8 @@ before its first request, and hands the stream over to one for that.
 **Order.** `co_exchange` and the calls of an `Exchange` are concurrent. The calls of the connection
 keep the order that they have with HTTP/1.1 (sender.py, receiver.py): they are a view of exchanges.
 
-Not here: one exchange (stream.py), and HTTP/2 itself (http/h2/).
+Not here: one exchange (stream.py, request_writer.py, response_reader.py, whole_exchange.py), and
+HTTP/2 itself (http/h2/).
 """
 
 from __future__ import annotations
@@ -24,13 +25,17 @@ from ..time_limits import OwnLimits
 from ..time_out_messages import NO_ANSWER
 from .alone import Alone
 from .body_writer import BodyWriter
+from .limits import Limit
 from .opening import Opening
 from .options import EitherHead
-from .pump import NEWS, ROOM, Limit, Pump, Servant, Waiter
+from .pump import Pump
 from .receiver import Receiver
+from .request_writer import RequestWriter
+from .response_reader import ResponseReader
 from .sender import Sender
 from .shared import H2State
-from .stream import H2Stream
+from .waiter import NEWS, ROOM, Servant, Waiter
+from .whole_exchange import WholeExchange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +48,6 @@ if TYPE_CHECKING:
     from ...transport.stream import Data, Stream
     from ..config import ConnectionConfig
     from ..session import Whole
-    from .trace_events import Observer
 
 STATES: Final = {
     SessionState.NEW: "closed",
@@ -150,37 +154,39 @@ class Session(HasSharedState):
         *,
         complete: bool = False,
     ) -> Co[Reply]:
-        stream = H2Stream(self.shared, exchange, self.limits)
+        shared = self.shared
+        writer: RequestWriter | None = None
         done = False
         reply: Reply
         try:
-            stream.begin(head, body)
-            if self.shared.state is not OPEN:
+            writer = self.sender.prepare(exchange, head, body)
+            if shared.state is not OPEN:
                 yield from self.opening.co_open()
-            if source is None and self.shared.observer is None:
+            if source is None and shared.observer is None:
+                whole = WholeExchange(writer)
                 waiter = Waiter(None, ROOM)
-                response: Any = yield from self.shared.pump.co(
-                    stream.take_reply, waiter, waiter, stream.limit_of_all(), gathers=True
+                response: Any = yield from shared.pump.co(
+                    whole.take_reply, waiter, waiter, whole.limit(), gathers=True
                 )
-                if response.status >= self.shared.config.whole_below:
+                if response.status >= shared.config.whole_below:
                     if not complete:
-                        self._leave_body(stream)
+                        self._leave_body(whole)
                     elif response.body is None:
-                        body_of = yield from stream.co_take(stream.take_all, None)
+                        reader = whole.reader()
+                        body_of = yield from reader.co_take(reader.take_all, None)
                         response = response.with_body(body_of)
                 reply = response
             else:
-                reply = yield from self._co_in_steps(stream, source, complete=complete)
+                reply = yield from self._co_in_steps(writer, source, complete=complete)
             done = True
         except DugongError as exc:
-            stream.note_progress(exc)
-            stream.complete_error(exc)
+            if writer is not None:
+                writer.note_progress(exc)
+                writer.stream.complete_error(exc)
             raise
         finally:
             if not done:
-                stream.cancel()
-                if source is not None:
-                    source.restore()
+                _give_up(writer, source)
         return reply
 
     def alone(self, exchange: Exchange, head: bytes) -> Alone | None:
@@ -196,29 +202,30 @@ class Session(HasSharedState):
         assert isinstance(head, EitherHead)
         return Alone(self, exchange, head)
 
-    def co_reply_to(self, stream: H2Stream, waiter: Waiter, limit: Limit) -> Co[Reply]:
+    def co_reply_to(self, whole: WholeExchange, waiter: Waiter, limit: Limit) -> Co[Reply]:
         """Do what is left of a whole exchange, as one operation of the pump."""
         shared = self.shared
-        response = yield from shared.pump.co(stream.take_reply, waiter, waiter, limit)
+        response = yield from shared.pump.co(whole.take_reply, waiter, waiter, limit)
         if response.status >= shared.config.whole_below:
-            self._leave_body(stream)
+            self._leave_body(whole)
         return cast("Reply", response)
 
-    def _leave_body(self, stream: H2Stream) -> None:
+    def _leave_body(self, whole: WholeExchange) -> None:
         """Leave the body of a response to its user, if it is not here; see `whole_below`."""
-        stream.exchange.abandoned = False
-        self.receiver.stream = stream
+        whole.writer.stream.exchange.abandoned = False
+        self.receiver.reader = whole.reader()
 
     def _co_in_steps(
-        self, stream: H2Stream, source: BodySource | None, *, complete: bool
+        self, request: RequestWriter, source: BodySource | None, *, complete: bool
     ) -> Co[Reply]:
         """Do a whole exchange as others would that follow each other."""
-        observer, exchange = stream.observer(), stream.exchange
+        observer, exchange = self.shared.observer, request.stream.exchange
         if observer is not None:
-            observer.sends_head(exchange, stream.head)
-        writer = BodyWriter(self.shared, self.limits, stream)
+            observer.sends_head(exchange, request.head)
+        reader = ResponseReader(request.stream)
+        writer = BodyWriter(self.shared, self.limits, request)
         try:
-            yield from writer.co_go_on(stream.co_send(gathers=True), stream)
+            yield from writer.co_go_on(request.co_send(gathers=True), request)
             if observer is not None:
                 observer.sent_head(exchange, body_follows=source is not None)
             if source is not None:
@@ -228,17 +235,17 @@ class Session(HasSharedState):
         except AnsweredEarly:
             pass  # that is the response
         except BaseException as exc:
-            if observer is not None and stream.owed is not None:  # it is the source's
+            if observer is not None and request.owed is not None:  # it is the source's
                 observer.sending_failed(exc, exchange)
             raise
-        response = yield from stream.co_head()
+        response = yield from reader.co_head()
         while not exchange.answered:
-            response = yield from stream.co_head()
+            response = yield from reader.co_head()
         leaves = not complete and response.status >= self.shared.config.whole_below
         if leaves and not exchange.complete:
-            self.receiver.stream = stream
+            self.receiver.reader = reader
             return cast("Reply", response)
-        body = yield from stream.co_take(stream.take_all, None)
+        body = yield from reader.co_take(reader.take_all, None)
         return response.with_body(body)
 
     # ---- exchanges one after the other: never done here
@@ -319,15 +326,15 @@ class Session(HasSharedState):
         taken: list[tuple[HTTPResponse, bytes]] = []
         shared, receiver = self.shared, self.receiver
         config = shared.config
-        last = receiver.stream
+        last = receiver.reader
         if not self._pending or not config.is_direct or (last is not None and last.is_unread()):
             return taken
         while len(taken) < most and self._pending:
-            first = cast("H2Stream | None", self._pending[0].reader)
+            first = cast("ResponseReader | None", self._pending[0].reader)
             if first is None or (reply := shared.pump.do(first.take_whole, None)) is None:
                 break
             taken.append(reply)
-            receiver.stream = first
+            receiver.reader = first
         return taken
 
     # ---- what only HTTP/2 has
@@ -343,7 +350,7 @@ class Session(HasSharedState):
         yield from pump.co(self._is_answered, payload, waiter, limit)
         seconds = time.monotonic() - began
         if (observer := self.shared.observer) is not None:
-            cast("Observer", observer).answered_ping(seconds)
+            observer.answered_ping(seconds)
         return seconds
 
     def update_window(self, size: int) -> None:
@@ -407,7 +414,7 @@ class Session(HasSharedState):
         """Return True if a response is outstanding, or partly read."""
         if self.shared.state is SessionState.CLOSED:
             return False
-        last = self.receiver.stream
+        last = self.receiver.reader
         return bool(self._pending) or (last is not None and last.is_unread())
 
     def is_incomplete(self) -> bool:
@@ -424,7 +431,7 @@ class Session(HasSharedState):
 
     def is_used(self) -> bool:
         """Return True if an exchange is under way that is its own, whoever uses the connection."""
-        receiving = self.receiver.stream
+        receiving = self.receiver.reader
         return (
             bool(self._pending)
             or bool(self.sender.bodies())
@@ -436,11 +443,11 @@ class Session(HasSharedState):
         for exchange in self._pending.copy():
             exchange.abandon()
         for body in self.sender.bodies():
-            if body.stream is not None:
-                body.stream.cancel()
-        receiving = self.receiver.stream
+            if body.writer is not None:
+                body.writer.cancel()
+        receiving = self.receiver.reader
         if receiving is not None and receiving.is_unread():
-            receiving.cancel()
+            receiving.stream.cancel()
 
     def replaced(self) -> None:
         """Close the connection when its last stream, and its last operation, has ended."""
@@ -455,6 +462,14 @@ class Session(HasSharedState):
         streams = f", {count} stream{'s' * (count > 1)} open" if count else ""
         state = STATES.get(shared.state, "closed")
         return f"{shared.route.origin}{shared.route.detour}: {state}, h2{streams}"
+
+
+def _give_up(writer: RequestWriter | None, source: BodySource | None) -> None:
+    """Give an exchange up, and its body back."""
+    if writer is not None:
+        writer.cancel()
+    if source is not None:
+        source.restore()
 
 
 def _look(pump: Pump) -> None:

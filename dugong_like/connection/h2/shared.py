@@ -6,7 +6,7 @@ Not here: the session (session.py), and what moves its bytes (pump.py).
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ...errors import ConnectionClosed, DugongError, ProtocolNotNegotiated
 from ...polling.contract import POLLOUT
@@ -38,6 +38,8 @@ class H2State(SharedState):
     """
 
     __slots__ = ("continue_timeout", "other", "pump")
+
+    observer: Observer | None  # type: ignore[assignment]  # it is one for HTTP/2
 
     def __init__(self, config: ConnectionConfig, timeout: float | Timeouts | None) -> None:
         super().__init__(config, timeout)
@@ -71,7 +73,7 @@ class H2State(SharedState):
         from .trace_events import Observer  # noqa: PLC0415 - for connections that have one
 
         observer = Observer(self, config)
-        self.observer = observer  # type: ignore[assignment]  # it is one for HTTP/2
+        self.observer = observer
         self.route = self.route.traced(observer.emit)
 
     def take(self, stream: Stream) -> None:
@@ -90,7 +92,7 @@ class H2State(SharedState):
         if chosen == H2:
             super().take(stream)
             if self.observer is not None:
-                cast("Observer", self.observer).opened()
+                self.observer.opened()
             return
         if self.config.versions == (H2,):
             stream.close()

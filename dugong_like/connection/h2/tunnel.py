@@ -5,7 +5,7 @@ TCP has them: END_STREAM stands for FIN, and RST_STREAM for RST (RFC 8441 sectio
 exchanges go on at the same time; a tunnel that is closed leaves the connection alone.
 
 Not here: what is sent through it (connection/websocket_pump.py), requests that are none
-(stream.py), and who waits for the socket (pump.py).
+(request_writer.py), and who waits for the socket (pump.py).
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from ...polling.combinators import Bundle, earlier
 from ...polling.progress_deadline import ProgressDeadline
 from ...polling.timeouts import limited
 from ..time_out_messages import NO_SETTINGS, NOT_SENT
-from .pump import NEWS, Limit, Waiter
+from .limits import Limit
+from .request_writer import RequestWriter
+from .response_reader import ResponseReader
 from .stream import H2Stream
+from .waiter import NEWS, Waiter
 
 if TYPE_CHECKING:
     from ...http.h2.stream import Stream
@@ -45,7 +48,7 @@ NOT_ANNOUNCED: Final = (
 
 def co_open(
     session: Session, exchange: Exchange, head: EitherHead
-) -> Co[tuple[HTTPResponse, H2Stream]]:
+) -> Co[tuple[HTTPResponse, ResponseReader]]:
     """Send an extended CONNECT and read the head of the response, whatever its status is.
 
     Args:
@@ -54,7 +57,8 @@ def co_open(
         head: its head, with a ``:protocol``.
 
     Returns:
-        The response and its stream, for `Tunnel` or for reading why there is none.
+        The response and its reader, whose stream is for `Tunnel`; if there is to be none, it says
+        why.
 
     Raises:
         InvalidRequest: the server does not take it; nothing was sent.
@@ -68,21 +72,21 @@ def co_open(
     if not takes:
         raise shared.labelled(InvalidRequest(NOT_ANNOUNCED), exchange)
     stream = H2Stream(shared, exchange, limits)
-    stream.begin(head, BodyFollowing(None))
-    observer = stream.observer()
+    writer, reader = RequestWriter(stream, head, BodyFollowing(None)), ResponseReader(stream)
+    observer = shared.observer
     done = False
     try:
         if observer is not None:
             observer.sends_head(exchange, head)
-        sending = stream.co_send()
+        sending = writer.co_send()
         if limits.total is not None:
             sending = limited(limits.total, "total", sending, "it could not be sent")
         yield from sending
         if observer is not None:
             observer.sent_head(exchange, body_follows=True)
-        response = yield from stream.co_head()
+        response = yield from reader.co_head()
         while not exchange.answered:
-            response = yield from stream.co_head()
+            response = yield from reader.co_head()
         done = True
     except DugongError as exc:
         stream.complete_error(exc)
@@ -90,7 +94,7 @@ def co_open(
     finally:
         if not done:
             stream.cancel()
-    return response, stream
+    return response, reader
 
 
 def _takes_connect(shared: H2State) -> bool | None:

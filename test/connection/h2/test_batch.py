@@ -24,7 +24,7 @@ from dugong_like import (
     Timeouts,
 )
 from dugong_like.connection.h2 import batch as batches
-from dugong_like.connection.h2 import lock, pump, stream
+from dugong_like.connection.h2 import lock, pump, response_reader
 from dugong_like.http.h2.stream import Stream
 
 MOST_CODES = 1300  # bytecodes of each exchange of a large batch
@@ -374,12 +374,12 @@ def test_threads_send_batches_on_one_connection():
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "module", [batches, lock, pump, stream], ids=lambda module: module.__name__
+    "module", [batches, lock, pump, response_reader], ids=lambda module: module.__name__
 )
 def test_ctrl_c_anywhere_leaves_nothing(monkeypatch, module):
     """The connection goes on without the batch, or has ended: a response is never another's."""
 
-    large = 300_000 if module is stream else 70_000  # that module has no part in less
+    large = 300_000 if module is response_reader else 70_000  # that module has no part in less
 
     def make():
         return opened(monkeypatch, PeerStream(numbered), max_concurrent_streams=3)

@@ -25,7 +25,7 @@ from dugong_like import (
     Timeouts,
 )
 from dugong_like.connection.connection_view import ConnectionView
-from dugong_like.connection.h2.stream import MOST_QUEUED
+from dugong_like.connection.h2.request_writer import MOST_QUEUED
 from dugong_like.http.header_validation import NO_FIELDS, FieldLines
 
 MOST_CODES = 1500  # bytecodes of each exchange of a large batch

@@ -31,8 +31,7 @@ from dugong_like import (
     both,
     run,
 )
-from dugong_like.connection.h2 import pump as pumps
-from dugong_like.connection.h2 import stream as streams
+from dugong_like.connection.h2 import limits
 
 END = [("content-length", "2")]
 
@@ -474,7 +473,7 @@ def test_a_body_that_has_come_before_its_turn_is_not_copied_for_each_part(open_t
         stream.arrive()
         conn.is_open()  # which receives it
     assert going_on(stream, conn.co_read_response()).status == 200
-    assert conn._session.receiver.stream.is_here
+    assert conn._session.receiver.reader.is_here
     tracemalloc.start()
     try:
         parts = [going_on(stream, conn.co_read(1000)) for _ in range(10)]
@@ -547,8 +546,7 @@ def test_limit_of_the_body(open_to):
 def test_time_limits_of_a_response(open_to, monkeypatch, timeouts, phase, seconds):
     conn, stream = open_to(lambda request: None, timeout=timeouts)
     now = 1000.0
-    for module in (pumps, streams):
-        monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(limits.time, "monotonic", lambda: now)
     going = conn.co_exchange("GET", "/")
     assert next(going).deadline == now + seconds
     now += seconds
@@ -567,7 +565,7 @@ def test_time_limits_of_a_response(open_to, monkeypatch, timeouts, phase, second
 def test_time_limit_of_a_request_that_cannot_leave(open_to, monkeypatch):
     conn, stream = open_to(timeout=Timeouts(write=3))
     now = 1000.0
-    monkeypatch.setattr(pumps.time, "monotonic", lambda: now)
+    monkeypatch.setattr(limits.time, "monotonic", lambda: now)
     stream.room = 0
     sending = conn.co_send_request("GET", "/")
     assert next(sending).deadline == 1003
@@ -599,8 +597,8 @@ def test_time_limit_of_a_request_without_room(open_to, monkeypatch, send):
     for _ in range(2):
         exchange = going_on(stream, conn.co_send_request("GET", "/"))
         going_on(stream, exchange.co_read_response())
-    now = pumps.time.monotonic()
-    monkeypatch.setattr(pumps.time, "monotonic", lambda: now)
+    now = limits.time.monotonic()
+    monkeypatch.setattr(limits.time, "monotonic", lambda: now)
     sending = send(conn)
     now = next(sending).deadline
     with pytest.raises(ConnectionTimedOut) as failure:
