@@ -17,13 +17,14 @@ from ..polling.contract import Co
 
 if TYPE_CHECKING:
     from ..http.cookies import Cookies
+    from .decoding import ReadingOptions
     from .dispatcher import Dispatcher, Layer, Send
     from .layers.guard import Guard
     from .layers.rate import RequestRate
     from .layers.retry import Retry
     from .mounts import Mounts
     from .request import ClientRequest
-    from .response import ReadingOptions, Response
+    from .response import Response
 
 
 class Chain:

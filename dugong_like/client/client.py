@@ -25,13 +25,14 @@ from ..polling.timeouts import Timeouts, how_given
 from ..polling.twin_documentation import twin_of
 from .arguments import check_client_arguments, check_retry, given_arguments
 from .chain import Chain
+from .decoding import ReadingOptions
 from .events import HookFunctions, Hooks
 from .layers.events import events
 from .layers.redirects import Redirects
 from .other_names import OF_BLOCKING_CLIENT, OF_CLIENT, no_attribute
 from .pool_limits import DEFAULT_TIMEOUTS, HTTP_2_OR_1, Limits
 from .request_building import RequestBuilder, RequestOptions, split_timeout, unknown_option
-from .response import ReadingOptions, Response
+from .response import Response
 from .response_context import ResponseContext
 
 if TYPE_CHECKING:

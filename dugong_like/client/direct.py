@@ -30,10 +30,11 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import ConnectionTimedOut, DugongError, InvalidRequest
 from ..http.redaction import mask_target
+from .decoding import ReadingOptions
 from .dispatch import arriving_response, ends_unused, may_repeat, needs_http_1
 from .pool import MISDIRECTED, Lease
 from .pooled import Member
-from .response import ReadingOptions, Response
+from .response import Response
 
 if TYPE_CHECKING:
     from logging import Logger

@@ -3,13 +3,13 @@
 Each way to read the body exists three times: blocking, as an operation (``co_``), and as a
 coroutine (``a``). They share one reader, so their results cannot differ.
 
-Not here: how a body is split into bytes, text and lines (reading.py), content codings
-(http/codings.py), and what receives the body (dispatch.py).
+Not here: how a body is split into bytes, text and lines (reading.py), how it is decoded
+(decoding.py), when the functions for its events are called (body_events.py), and what receives it
+(dispatch.py).
 """
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeVar
@@ -18,6 +18,7 @@ from ..drivers.detect import in_event_loop, runner
 from ..errors import (
     BodyTooLarge,
     DeadlineExceeded,
+    DecodingError,
     DugongError,
     ResponseClosed,
     ResponseNotRead,
@@ -31,6 +32,7 @@ from ..http.redaction import mask_target, quoted
 from ..http.text import dump_json
 from ..polling.contract import Co, run, within
 from ..polling.twin_documentation import twin_of
+from .decoding import AS_USUAL, BodyDecoding, is_part
 from .other_names import OF_RESPONSE, no_attribute
 from .reading import (
     BodyStream,
@@ -45,14 +47,16 @@ from .reading import (
 
 if TYPE_CHECKING:
     from datetime import timedelta
+    from io import BufferedReader
 
     from ..connection.connection import HTTPConnection
     from ..connection.exchange import HTTPResponse
-    from ..http.codings import Decoder
     from ..http.cookies import Cookies
     from ..http.url import URL
     from ..transport.timings import Timings
     from ..transport.upgraded.network_stream import NetworkStream
+    from .body_events import BodyEvents
+    from .decoding import ReadingOptions
     from .request import ClientRequest
 
 T = TypeVar("T")
@@ -60,42 +64,11 @@ T = TypeVar("T")
 SIZE: Final = 65536  # bytes that are received at once, if the caller does not say
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})  # RFC 9110 section 15.4
 ENCODED: Final = "content-encoding"
-PARTIAL_CONTENT: Final = 206
 # Attributes of a response that `pickle` keeps as they are.
 KEPT: Final = (
     *("attempts", "answered_early", "num_bytes_downloaded", "encoded", "begun_at", "_ended_at"),
     *("_wire", "_content", "_encoding", "_is_taken"),
 )
-
-
-class ReadingOptions:
-    """How the bodies of responses are read: a setting of a client.
-
-    Args:
-        decompress: True to take known content codings off.
-        max_body: decoded bytes at most; None for any number.
-        default_encoding: of text without charset: a name, or a function that gets the bytes and
-            returns one.
-        loads: parses JSON; None for `json.loads`.
-
-    """
-
-    __slots__ = ("decompress", "default_encoding", "loads", "max_body")
-
-    def __init__(
-        self,
-        decompress: bool = True,
-        max_body: int | None = None,
-        default_encoding: str | Callable[[bytes], str | None] = "utf-8",
-        loads: Callable[..., Any] | None = None,
-    ) -> None:
-        self.decompress = decompress
-        self.max_body = max_body
-        self.default_encoding = default_encoding
-        self.loads = loads
-
-
-AS_USUAL: Final = ReadingOptions()
 
 
 class Response:
@@ -160,14 +133,10 @@ class Response:
     _encoding: str | None = None
     _is_of_coroutine = False  # so that a blocking call would most likely be a mistake
     _is_taken = False  # by something that reads in pieces
-    _reports_end = False  # to the functions that are called on events
-    _decoder: Decoder | None = None
-    _is_decoder_known = False
-    _decoded = 0  # bytes
+    _events: BodyEvents | None = None  # of the body, if functions are called on them
+    _decoding: BodyDecoding | None = None  # of a body that is read in pieces
     _deadline: float | None = None
     _ended_at: float | None = None  # in seconds of `time.monotonic`, as the one before
-    _processed: bytearray | None = None  # for `recv_body`
-    _unreported: list[tuple[str, bytes]] | None = None  # events of data, kept by `co_receive`
     _follow: Callable[[Response], Co[Response]] | None = None
 
     def __init__(  # noqa: PLR0913 - they are documented above
@@ -491,11 +460,12 @@ class Response:
             DugongError: the connection failed.
 
         """
-        if self._unreported is not None:
-            yield from self._co_report_kept(self._unreported)
+        if (events := self._events) is not None and events.is_kept:
+            yield from self._co_report_kept(events)
         elif not self.finish_if_received():
             yield from self._co_read_pieces()
-            self._processed = None
+            if (events := self._events) is not None:
+                events.forget_processed()
         return self._content or b""
 
     def _co_read_pieces(self) -> Co[None]:
@@ -525,14 +495,14 @@ class Response:
         self.options = options
         self._deadline = deadline
         if self.request is not None and self.request.hooks is not None:
-            self._unreported = []
+            self._reporting(self.request).keep()
         yield from self._co_read_pieces()
 
-    def _co_report_kept(self, kept: list[tuple[str, bytes]]) -> Co[None]:
-        self._unreported = None
-        for name, data in kept:
-            yield from self._co_report(name, data)
-        self._processed = None
+    def _co_report_kept(self, events: BodyEvents) -> Co[None]:
+        assert self.request is not None
+        for name, data in events.take_kept():
+            yield from self._co_report(self.request, name, data)
+        events.forget_processed()
         yield from self._co_end()
 
     def finish_if_received(self) -> bool:
@@ -542,10 +512,11 @@ class Response:
             DecodingError, BodyTooLarge: see `co_read`.
 
         """
-        if self._unreported is not None:
+        events = self._events
+        if events is not None and events.is_kept:
             return False
         if self._content is None:
-            if self._wire is None or self._reports_end:
+            if self._wire is None or (events is not None and events.reports_end):
                 return False
             self._content = self._decode_whole(self._wire)
             self._end()
@@ -563,13 +534,9 @@ class Response:
 
     def recv_body(self) -> bytes:
         """Return what was decoded since the last call, for functions that are called on events."""
-        processed = self._processed
-        if processed is None:
-            self._processed = bytearray()
+        if self.request is None or self.request.hooks is None:
             return b""
-        taken = bytes(processed)
-        processed.clear()
-        return taken
+        return self._reporting(self.request).take_processed()
 
     @property
     def encoding(self) -> str:
@@ -618,7 +585,7 @@ class Response:
         """
         content = self.content
         try:
-            return (self.options.loads or _loads())(content, **options)
+            return self.options.parse_json(content, options)
         except ValueError as exc:
             shown = quoted(content[:60].decode("utf-8", "replace"))
             request = self.request
@@ -765,9 +732,13 @@ class Response:
         return count
 
     @property
-    def raw(self) -> io.BufferedReader:
+    def raw(self) -> BufferedReader:
         """The body as it is sent, as a blocking binary file. Each look makes a new one."""
-        return io.BufferedReader(RawBody(self._blocking(RawPieces(self, None))))
+        from io import BufferedReader  # noqa: PLC0415 - for those who want a file
+
+        from .body_file import BodyFile  # noqa: PLC0415
+
+        return BufferedReader(BodyFile(self._blocking(RawPieces(self, None))))
 
     # ---- waiting by a blocking call
 
@@ -836,10 +807,10 @@ class Response:
         body = self._body
         if body is None:
             data, self._wire = self._wire or b"", None
-            if data:
-                yield from self._co_received(data)
-            else:
+            if not data:
                 yield from self._co_end()
+            else:
+                yield from self._co_received(data)
             return data
         try:
             going = body.co_read(SIZE)
@@ -886,122 +857,68 @@ class Response:
 
     def _co_received(self, data: bytes) -> Co[None]:
         if self.request is not None and self.request.hooks is not None:
-            yield from self._co_report("data_received", data)
+            yield from self._co_report(self.request, "data_received", data)
 
-    def _co_report(self, name: str, data: bytes) -> Co[None]:
-        if self._unreported is not None:
-            self._unreported.append((name, data))
-            return
-        if name == "data_processed" and self._processed is not None:
-            self._processed += data
-        assert self.request is not None
-        assert self.request.hooks is not None
+    def _reporting(self, request: ClientRequest) -> BodyEvents:
+        """Return what calls the functions of *request*, which has some, on events of the body."""
+        if self._events is None:
+            from .body_events import BodyEvents  # noqa: PLC0415 - for those who have functions
+
+            assert request.hooks is not None
+            self._events = BodyEvents(request, request.hooks)
+        return self._events
+
+    def _co_report(self, request: ClientRequest, name: str, data: bytes) -> Co[None]:
         try:
-            yield from self.request.hooks.co_call(name, self.request, self, data)
+            yield from self._reporting(request).co_report(self, name, data)
         except BaseException as exc:
             self._fail(exc)
             raise
 
     def _co_end(self) -> Co[None]:
         self._end()
-        request = self.request
-        if self._reports_end and request is not None and request.hooks is not None:
-            self._reports_end = False
-            yield from request.hooks.co_call("post_request", request, self)
+        if (events := self._events) is not None:
+            yield from events.co_end(self)
 
     def co_piece(self) -> Co[bytes]:
         """Return the next decoded bytes of the body; ``b""`` at the end."""
         try:
-            data = yield from self._co_decoded()
+            decoding = self._decoding
+            if decoding is None:
+                decoding = self._decoding = self._new_decoding()
+            data = yield from decoding.co_next(self.co_raw_piece)
         except BaseException as exc:
+            if isinstance(exc, DecodingError | BodyTooLarge):
+                self._labelled(exc)
             self._fail(exc)
             raise
-        if not data:
-            return b""
-        self._decoded += len(data)
-        most = self.options.max_body
-        if most is not None and self._decoded > most:
-            too_large = self._labelled(BodyTooLarge(f"the body has more than {most} bytes"))
-            self._fail(too_large)
-            raise too_large
         request = self.request
-        if request is not None and request.hooks is not None:
-            yield from self._co_report("data_processed", data)
+        if data and request is not None and request.hooks is not None:
+            yield from self._co_report(request, "data_processed", data)
         return data
 
-    def _co_decoded(self) -> Co[bytes]:
-        decoder = self._find_decoder()
-        if decoder is None:
-            return (yield from self.co_raw_piece())
-        try:
-            data = decoder.decode()
-            while not data:
-                received = yield from self.co_raw_piece()
-                if not received:
-                    decoder.finish()
-                    return b""
-                data = decoder.decode(received)
-        except DugongError as exc:
-            raise self._labelled(exc) from exc.__cause__
-        return data
-
-    def _find_decoder(self) -> Decoder | None:
-        """Return what decodes the body; None if that is not wanted, needed or possible.
-
-        Raises:
-            DecodingError: it has too many codings.
-
-        """
-        if not self._is_decoder_known:
-            value = self.field(ENCODED)
-            if value is not None:
-                self._decoder = self._make_decoder(value)
-            self._is_decoder_known = True
-        return self._decoder
-
-    def _make_decoder(self, value: str) -> Decoder | None:
-        """Return a decoder for a body with the codings *value*; see `_find_decoder`."""
-        from ..http.codings import content_codings, decoder_for  # noqa: PLC0415 - if needed
-
-        decoder = None
-        has_body = self._has_body()
-        try:
-            if self.options.decompress and has_body and not self._is_part():
-                decoder = decoder_for(value)
-        except DugongError as exc:
-            raise self._labelled(exc) from None
-        self.encoded = has_body and decoder is None and bool(content_codings(value))
-        return decoder
+    def _new_decoding(self) -> BodyDecoding:
+        """Return what decodes the body, as its fields say; see `BodyDecoding`."""
+        codings = self.field(ENCODED)
+        if codings is None or not self._has_body():
+            return BodyDecoding(self.options, None)
+        part = is_part(self.status_code, self.field("content-range"))
+        decoding = BodyDecoding(self.options, codings, is_part=part)
+        self.encoded = decoding.is_left
+        return decoding
 
     def _has_body(self) -> bool:
         """Return False for responses that have none, whatever their fields say."""
         method = "" if self.request is None else self.request.method
         return method != "HEAD" and self.status_code not in (204, 304)
 
-    def _is_part(self) -> bool:
-        """Return True if the body is a part of an encoded one, or several (RFC 9110 section 14.2).
-
-        A part cannot be decoded, but be put together with others.
-        """
-        if self.status_code != PARTIAL_CONTENT:
-            return False
-        unit, _, place = (self.field("content-range") or "").partition(" ")
-        last, _, size = place.removeprefix("0-").partition("/")
-        is_whole = place.startswith("0-") and last.isdecimal() and size.isdecimal()
-        return unit.lower() != "bytes" or not is_whole or int(last[:18]) + 1 != int(size[:18])
-
     def _decode_whole(self, wire: bytes) -> bytes:
-        decoder = self._find_decoder()
-        most = self.options.max_body
+        if self.options.max_body is None and self.field(ENCODED) is None:
+            return wire  # as most are: without an object for that
         try:
-            if decoder is not None:
-                return decoder.decode_all(wire, most)
+            return self._new_decoding().decode_all(wire)
         except DugongError as exc:
-            self._is_decoder_known = False  # this one has come to its end
             raise self._labelled(exc) from exc.__cause__
-        if most is not None and len(wire) > most:
-            raise self._labelled(BodyTooLarge(f"the body has more than {most} bytes"))
-        return wire
 
     def _no_content(self) -> StateError:
         if self._is_taken:
@@ -1036,7 +953,8 @@ class Response:
         self.begun_at = begun_at
         self._deadline = deadline
         self.options = options
-        self._reports_end = self.request is not None and self.request.hooks is not None
+        if self.request is not None and self.request.hooks is not None:
+            self._reporting(self.request).reports_end = True
 
     def _end(self) -> None:
         if self._ended_at is None:
@@ -1052,9 +970,8 @@ class Response:
         if body is not None and not self.is_closed:
             body.close()
         self._end()
-        if self._reports_end and self.request is not None and self.request.hooks is not None:
-            self._reports_end = False
-            self.request.hooks.call("post_request", self.request, self, exc=exc)
+        if (events := self._events) is not None:
+            events.end(self, exc)
 
     def take_stream(self) -> NetworkStream:
         """Return the stream below, after 101 or a 2xx to CONNECT, and close the response.
@@ -1180,30 +1097,3 @@ async def _asynchronous(pieces: Pieces[T]) -> AsyncIterator[T]:
     run_here = runner()
     while (piece := await run_here(pieces.co_next())) is not None:
         yield piece
-
-
-def _loads() -> Callable[..., Any]:
-    from json import loads  # noqa: PLC0415 - 1 ms, for programs that read it
-
-    return loads
-
-
-class RawBody(io.RawIOBase):
-    """The body of a response as a file to read from."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._ahead = memoryview(b"")
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Read into *buffer*; return the number of bytes, 0 at the end."""
-        if not self._ahead:
-            self._ahead = memoryview(next(self._pieces, b""))
-        count = min(len(buffer), len(self._ahead))
-        buffer[:count] = self._ahead[:count]
-        self._ahead = self._ahead[count:]
-        return count

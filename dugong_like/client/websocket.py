@@ -37,8 +37,9 @@ from ..http.websocket.handshake import (
 )
 from ..http.websocket.options import WebSocketArguments, WebSocketOptions
 from ..polling.contract import Co
+from .decoding import ReadingOptions
 from .request_building import RequestOptions, SharedOptions, unknown_option
-from .response import ReadingOptions, Response
+from .response import Response
 
 if TYPE_CHECKING:
     from ..connection.h2.tunnel import Tunnel

@@ -7,8 +7,8 @@ import pytest
 
 from dugong_like import BasicAuth, ClientRequest, Cookies, MockDispatcher, Response, Retry, run
 from dugong_like.client.chain import Chain
+from dugong_like.client.decoding import AS_USUAL
 from dugong_like.client.mounts import Mounts
-from dugong_like.client.response import AS_USUAL
 
 PLACE = "http://a.test/x"
 

@@ -25,9 +25,10 @@ from dugong_like import (
     StreamConsumed,
     run,
 )
+from dugong_like.client.decoding import ReadingOptions
 from dugong_like.client.reading import MemoryBody
 from dugong_like.client.request import ClientRequest
-from dugong_like.client.response import ReadingOptions, Response
+from dugong_like.client.response import Response
 
 URL = "http://a.test/x?token=secret"
 GET = ClientRequest("GET", URL)

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
     from ...http.url import Origin
     from ...polling.contract import Co, PollNeeded
+    from ..decoding import ReadingOptions
     from ..dispatcher import Dispatcher
     from ..request import ClientRequest
-    from ..response import ReadingOptions, Response
+    from ..response import Response
     from .place import Place, Task
 
 ATTEMPTS: Final = 3  # connections in a row that end before any response comes, as of a `Pipeline`

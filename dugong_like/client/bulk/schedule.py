@@ -27,8 +27,9 @@ from ...http.redaction import mask_target
 from ...http.request import is_whole
 from ...polling.ready_set import ReadySet
 from ...polling.wake import Wake
+from ..decoding import ReadingOptions
 from ..refusals import ASK_TO_WAIT, ERRORS_OF_SERVERS, note_status
-from ..response import ReadingOptions, Response
+from ..response import Response
 from .dispatcher import BulkDispatcher
 from .pipeline_lane import PipelineLane
 from .place import Entry, Job, Place, Task

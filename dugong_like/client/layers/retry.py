@@ -25,8 +25,8 @@ from ...polling.fork import after_fork
 from ...polling.numbers import check_flag, check_int, check_seconds
 from ...polling.pauses import growing_pause
 from ...polling.wake import co_pause
+from ..decoding import AS_USUAL, ReadingOptions
 from ..other_names import unknown_argument
-from ..response import AS_USUAL, ReadingOptions
 from .redirects import co_skip_body
 
 if TYPE_CHECKING:

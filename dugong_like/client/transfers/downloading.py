@@ -24,8 +24,8 @@ from ...errors import (
 from ...http.headers import Headers
 from ...http.redaction import MAX_PATH, mask_target, quoted
 from ...polling.contract import Co
+from ..decoding import ReadingOptions
 from ..request_building import merged_fields
-from ..response import ReadingOptions
 from .budget import RETRIES, as_retry
 from .destination import Destination
 from .digests import as_sha256
