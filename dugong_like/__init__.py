@@ -96,7 +96,8 @@ if TYPE_CHECKING:
     from .client.layers.guard import PublicOnly
     from .client.layers.rate import RequestRate
     from .client.layers.retry import Retry
-    from .client.pool import Lease, Pool
+    from .client.lease import Lease
+    from .client.pool import Pool
     from .client.pool_limits import Limits
     from .client.request import ClientRequest
     from .client.response import Response
@@ -437,7 +438,7 @@ _LATER = {
     "default_ssl_context": ".transport.tls.contexts",
     "tls_context": ".transport.tls.contexts",
     "Connector": ".client.connector",
-    "Lease": ".client.pool",
+    "Lease": ".client.lease",
     "Limits": ".client.pool_limits",
     "Pool": ".client.pool",
     "Budget": ".polling.rates",

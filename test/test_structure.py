@@ -174,6 +174,7 @@ TESTED_ELSEWHERE = {
     "client/transfers/results.py": "plain data; transfers/test_download.py",
     "client/transfers/upload_body.py": "transfers/test_upload.py",
     "client/transfers/verification.py": "transfers/test_download.py",
+    "client/connection_maker.py": "a protocol of types; client/test_pool.py",
     "client/dispatcher.py": "protocols of types; client/test_client.py",
     "client/dispatchers/application.py": "test_wsgi.py, test_asgi.py",
     "connection/ticket.py": "test_pipeline.py, test_pipeline_retries.py",

@@ -32,7 +32,8 @@ from ..errors import ConnectionTimedOut, DugongError, InvalidRequest
 from ..http.redaction import mask_target
 from .decoding import ReadingOptions
 from .dispatch import arriving_response, ends_unused, may_repeat, needs_http_1
-from .pool import MISDIRECTED, Lease
+from .lease import Lease
+from .pool import MISDIRECTED
 from .pooled import Member
 from .response import Response
 

@@ -58,7 +58,7 @@ EXPECTATION_FAILED: Final = 417
 
 
 class Lease(Protocol):
-    """The use of a connection, which ends with one of its methods; see `pool.Lease`."""
+    """The use of a connection, which ends with one of its methods; see `lease.Lease`."""
 
     @property
     def connection(self) -> HTTPConnection:

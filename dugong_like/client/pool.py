@@ -21,14 +21,14 @@ something to do, which is looked at before the lock is given up.
 **A connection with room for several exchanges** (HTTP/2) is lent as a whole to `Sharing`, which
 lends its streams. So the limits here are about connections, whatever they speak.
 
-Not here: places, queues and counts themselves (pooled.py), making connections (connector.py), and
-whether an idle connection was closed by the server, which it finds out when a request is sent.
+Not here: places, queues and counts themselves (pooled.py), the use of a connection by a caller
+(lease.py), making connections (connector.py), and whether an idle connection was closed by the
+server, which it finds out when a request is sent.
 """
 
 from __future__ import annotations
 
 import sys
-import warnings
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from heapq import heappop, heappush, heapreplace
@@ -36,27 +36,30 @@ from itertools import count
 from math import inf
 from threading import RLock
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Self
 from weakref import WeakValueDictionary, ref
 
-from ..connection.connection import HTTPConnection
 from ..errors import DugongError, GoneAway, InvalidRequest, PoolTimedOut, StateError, StreamReset
 from ..http.redaction import quoted
 from ..http.url import Origin
-from ..polling.combinators import Bundle
+from ..polling.combinators import several
 from ..polling.contract import Co, run
 from ..polling.fork import after_fork
 from ..polling.numbers import check_deadline, check_int
-from ..polling.timeouts import Given, Timeouts, ending
+from ..polling.timeouts import Given, ending
 from ..polling.twin_documentation import twin_of
 from ..polling.wake import Wake
 from .connection_settings import ConnectionSettings, only_http_2
 from .dispatch import co_dispatch, needs_http_1, origin_of
 from .keep_alive import parse_keep_alive
+from .lease import Lease
 from .pool_limits import Limits
 from .pooled import HTTP_2, Member, OriginPool, OriginStats, Waiter
 
 if TYPE_CHECKING:
+    from ..connection.connection import HTTPConnection
+    from ..polling.timeouts import Timeouts
+    from .connection_maker import ConnectionMaker
     from .request import ClientRequest
     from .response import Response
     from .sharing import AnyLease, Leases, Sharing, StreamLease
@@ -68,141 +71,6 @@ MISDIRECTED: Final = 421  # RFC 9110 section 15.5.20: for another connection, wh
 HTTP_1_1: Final = ConnectionSettings({"http_version": "1.1"})
 CLOSED: Final = "the pool was closed"
 CLOSED_FOR: Final = "pool closed"  # the reason, in `OriginStats.ended`
-
-
-class ConnectionMaker(Protocol):
-    """The part of a connector that a pool uses."""
-
-    @property
-    def timeouts(self) -> Timeouts:
-        """Time limits, of which `Timeouts.pool` is that of the pool."""
-
-    def key(self, origin: Origin) -> Hashable:
-        """Return what is equal for origins that the same connections lead to."""
-        ...
-
-    def connection(self, origin: Origin) -> HTTPConnection:
-        """Return a new connection, which is opened when it is first used."""
-        ...
-
-
-class Lease:
-    """The use of a connection of a `Pool`, until it is given back.
-
-    A lease that becomes garbage without `release` or `discard` is discarded, with a
-    `ResourceWarning`. Giving it back twice has no effect. A context manager: leaving it releases
-    the connection. Made by the pool.
-
-    Args:
-        pool: takes the connection back.
-        member: its entry there.
-        origin: where it leads.
-
-    Attributes:
-        connection: the `HTTPConnection`; not to be used after the lease was given back.
-        origin: where it leads.
-        reused: True if it has served a request before.
-
-    """
-
-    __slots__ = ("_held", "_pool", "connection", "origin", "reused")
-
-    _held: list[Member]
-
-    def __init__(self, pool: Pool, member: Member, origin: Origin) -> None:
-        assert member.connection is not None
-        self.connection: HTTPConnection = member.connection
-        self.origin = origin
-        self.reused = member.requests > 0
-        self._pool = pool
-        self._held = [member]  # of several calls that end the use, one takes it out
-
-    def note_keep_alive(self, value: str) -> None:
-        """Take what the server says about how long it keeps the connection.
-
-        Args:
-            value: that of the field Keep-Alive: ``timeout=`` limits how long it may be idle, less
-                one second, and ``max=`` how many requests may follow. Anything else is ignored.
-
-        Raises:
-            TypeError: *value* is not a string.
-
-        """
-        for member in self._held.copy():
-            self._pool.note_keep_alive(member, value)
-
-    def is_at_limit(self, served: int) -> bool:
-        """Return True if the connection takes no further request after *served* of this lease.
-
-        It is too old then, or has served as many as `Limits.max_requests`.
-        """
-        for member in self._held.copy():
-            return member.is_at_limit(served)
-        return True
-
-    def has_rested(self) -> bool:
-        """Return True if the connection was idle for so long that `Limits.ping_after` counts."""
-        for member in self._held.copy():
-            return monotonic() - member.rested >= self._pool.ping_idle_after
-        return False
-
-    @property
-    def held(self) -> list[Member]:
-        """Its member, in a list for `Pool.put_back`; empty if it was given back."""
-        return self._held
-
-    def hand_over(self) -> None:
-        """Leave the end of the use to the one that has `held`; this one has no effect any more."""
-        self._held = []
-
-    def release(self, keep_alive: str | None = None, requests: int = 1) -> None:
-        """Give the connection back.
-
-        It goes to the one that has waited longest, if that can use it, or becomes idle. It is
-        closed if it cannot be reused (a response is not complete, or was the last one), is too old
-        or has served all of its requests. If there are more idle connections than `Limits` allow,
-        the one is closed that has been idle for the longest time.
-
-        Args:
-            keep_alive: value of the field Keep-Alive of the last response; see `note_keep_alive`.
-            requests: how many it has served.
-
-        Raises:
-            TypeError: *keep_alive* is not a string; the connection is given back all the same.
-
-        """
-        try:
-            if keep_alive is not None:
-                self.note_keep_alive(keep_alive)
-        finally:
-            self._pool.put_back(self._held, used=requests)
-
-    def doubt(self) -> None:
-        """Do nothing: a connection without an answer is closed."""
-
-    def discard(self) -> None:
-        """Close the connection, in whatever state it is, and give its place back."""
-        self._pool.put_back(self._held, "discarded")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.release()  # which closes it if something is under way
-
-    def __repr__(self) -> str:
-        state = "" if self._held else ", given back"
-        return f"<Lease of {self.connection!r}{state}>"
-
-    def __del__(self) -> None:
-        try:
-            held = self._held
-        except AttributeError:  # it was not even made
-            return
-        if held and held[0].connection is not None:
-            self._pool.put_back(held, "lost")
-            what = f"a connection to {self.origin} was neither released nor discarded"
-            warnings.warn(what, ResourceWarning, source=self, stacklevel=2)
 
 
 class Pool:
@@ -1042,7 +910,7 @@ class Pool:
                     break
                 held.append([member])
             conns = [self._make(at, member, origin) for [member] in held]
-            yield from _co_all([conn.co_connect() for conn in conns])
+            yield from several((conn.co_connect() for conn in conns), [], len(conns))
         finally:
             for each in held:
                 self.put_back(each, used=0)
@@ -1139,24 +1007,3 @@ def _remove(idle: deque[Member], member: Member) -> bool:
     except (ValueError, IndexError):
         return False
     return True
-
-
-def _co_all(ops: list[Co[None]]) -> Co[None]:
-    """Run *ops* at the same time; the first exception ends all."""
-    bundle = Bundle()
-    waiting = list(ops)
-    try:
-        while True:
-            needs = []
-            for op in waiting.copy():
-                try:
-                    needs.append(next(op))
-                except StopIteration:
-                    waiting.remove(op)
-            if not waiting:
-                return
-            yield bundle.need(needs)
-    finally:
-        bundle.close()
-        for op in ops:
-            op.close()

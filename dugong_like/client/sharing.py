@@ -57,45 +57,13 @@ if TYPE_CHECKING:
     from ..http.url import Origin
     from ..polling.contract import Co
     from ..polling.timeouts import Timeouts
+    from .lease import Lease
     from .request import ClientRequest
 
 PING_TIME: Final = 5.0  # seconds for the answer to a PING: if a packet is lost it is sent again
 DOUBTED: Final = -1.0  # `Share.rests_at` of one that may be dead
 MOST_VIEWS: Final = 16  # of a connection; making one takes some microseconds
 MOST_KNOWN: Final = 1000  # origins that are remembered although nothing is in use there
-
-
-class WholeLease(Protocol):
-    """The use of a whole connection; see `pool.Lease`."""
-
-    connection: HTTPConnection
-    origin: Origin
-    reused: bool
-
-    @property
-    def held(self) -> list[Member]:
-        """The connection as a member of the pool; see `Share.held`."""
-        ...
-
-    def hand_over(self) -> None:
-        """Leave the end of the use to the one that has `held`."""
-        ...
-
-    def release(self, keep_alive: str | None = None) -> None:
-        """Give the connection back."""
-        ...
-
-    def has_rested(self) -> bool:
-        """Return True if it was idle for longer than `Limits.ping_after`."""
-        ...
-
-    def doubt(self) -> None:
-        """Note that there was no answer in time."""
-        ...
-
-    def discard(self) -> None:
-        """Close the connection."""
-        ...
 
 
 class Lending(Protocol):
@@ -137,11 +105,11 @@ class Lending(Protocol):
         """Give back what is in *held*, if there is anything, after so many requests."""
         ...
 
-    def try_acquire(self, origin: Origin, /) -> WholeLease | None:
+    def try_acquire(self, origin: Origin, /) -> Lease | None:
         """Take a connection, if that is possible at once."""
         ...
 
-    def co_acquire(self, origin: Origin, deadline: float | None, /) -> Co[WholeLease]:
+    def co_acquire(self, origin: Origin, deadline: float | None, /) -> Co[Lease]:
         """Take a connection, or wait for one."""
         ...
 
@@ -434,7 +402,7 @@ class Opening:
             self.end(1)
 
 
-AnyLease: TypeAlias = "WholeLease | StreamLease"
+AnyLease: TypeAlias = "Lease | StreamLease"
 
 
 class Sharing:
@@ -464,11 +432,11 @@ class Sharing:
         """Return what lends to *request*, as a pool does."""
         return Leases(self, request.timeouts, alone=request.alone)
 
-    def try_acquire_whole(self, origin: Origin) -> WholeLease | None:
+    def try_acquire_whole(self, origin: Origin) -> Lease | None:
         """Take a connection that nobody else uses; see `Pool.try_acquire`."""
         return self._pool.try_acquire(origin)
 
-    def co_acquire_whole(self, origin: Origin, deadline: float | None) -> Co[WholeLease]:
+    def co_acquire_whole(self, origin: Origin, deadline: float | None) -> Co[Lease]:
         """Take a connection that nobody else uses; see `Pool.co_acquire`."""
         return self._pool.co_acquire(origin, deadline)
 
@@ -661,7 +629,7 @@ class Sharing:
             at.shares.append(share)
         return stream
 
-    def _checked(self, at: SharedOrigin, lease: WholeLease) -> AnyLease:
+    def _checked(self, at: SharedOrigin, lease: Lease) -> AnyLease:
         """Share what was taken as an HTTP/1.1 connection if it has turned out to be HTTP/2."""
         if lease.connection.protocol != HTTP_2 or not lease.connection.is_open():
             return lease
@@ -759,7 +727,7 @@ class Sharing:
                 else:
                     share.is_avoided = True
 
-    def _share(self, at: SharedOrigin, lease: WholeLease) -> StreamLease:
+    def _share(self, at: SharedOrigin, lease: Lease) -> StreamLease:
         """Lend the first stream of a connection that is open."""
         with self._changing:
             stream = self._lend(at, lease.held, lease.connection, lease.origin)
@@ -858,7 +826,7 @@ def _takes_connect(connection: HTTPConnection | None) -> bool:
     return settings is not None and settings.enable_connect_protocol == 1
 
 
-def _co_open(lease: WholeLease, timeouts: Timeouts | None) -> Co[bool]:
+def _co_open(lease: Lease, timeouts: Timeouts | None) -> Co[bool]:
     """Open the connection of *lease*, unless it is; return False if it does not answer any more."""
     conn = lease.connection
     if conn.protocol == HTTP_2 and conn.is_open():

@@ -13,8 +13,11 @@ from kit.in_the_middle import in_the_middle
 from kit.pooled import FakeConnector, origin, places, pool_of, step
 
 from dugong_like import Limits, Pool, StateError
+from dugong_like.client import lease as lease_
 from dugong_like.client import pool as pool_
 from dugong_like.client import pooled
+
+MODULES = (pool_, lease_, pooled)
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -144,13 +147,13 @@ IDS = [f"{call.__name__}-{number}" for number, (call, _) in enumerate(CASES)]
 @pytest.mark.parametrize(("call", "options"), CASES, ids=IDS)
 def test_ctrl_c_loses_no_place_and_nobody_waits_for_ever(call, options):
     rounds = 0
-    for case in ctrl_c_at_each_place(lambda: Case(**options), call, pool_, pooled):
+    for case in ctrl_c_at_each_place(lambda: Case(**options), call, *MODULES):
         rounds += case.check()
     assert rounds > 3
 
 
 def test_ctrl_c_while_the_pool_is_closed():
-    for case in ctrl_c_at_each_place(lambda: Case(idle=(0, 1)), close, pool_, pooled):
+    for case in ctrl_c_at_each_place(lambda: Case(idle=(0, 1)), close, *MODULES):
         case.pool.close()  # again, as the caller does in any case
         assert case.connector.open() == 0
         assert places(case.pool) == (0, 0)
@@ -209,7 +212,7 @@ def test_other_calls_in_the_middle(number, actions):
     def act(case):
         next(turns)(case)
 
-    for case in in_the_middle(lambda: Case(crowded=True, **options), call, act, pool_, pooled):
+    for case in in_the_middle(lambda: Case(crowded=True, **options), call, act, *MODULES):
         if case.spare is not None:
             case.spare.release()
             case.spare = None
@@ -227,7 +230,7 @@ def test_pool_that_is_closed_in_the_middle(number):
         except StateError:
             pass
 
-    for case in in_the_middle(lambda: Case(**options), closed, close_all, pool_, pooled):
+    for case in in_the_middle(lambda: Case(**options), closed, close_all, *MODULES):
         case.pool.close()  # the first round does not
         if case.lease is not None:
             case.lease.release()

@@ -1,6 +1,5 @@
 """The pool by itself: connections that are none, and a clock that is moved by hand."""
 
-import warnings
 from math import inf
 
 import pytest
@@ -66,36 +65,6 @@ def test_connections_are_shared_by_what_the_connector_says():
     assert len(connector.made) == 2
 
 
-def test_giving_back_twice_has_no_effect():
-    pool, connector = pool_of()
-    lease = pool.try_acquire(origin())
-    lease.release()
-    lease.release()
-    lease.discard()
-    assert places(pool) == (1, 0)
-    assert connector.made[0].closings == 0
-    other = pool.try_acquire(origin())
-    lease.release()
-    lease.discard()
-    assert places(pool) == (0, 1)
-    other.discard()
-    other.discard()
-    assert connector.made[0].closings == 1
-    assert places(pool) == (0, 0)
-    assert "given back" in repr(other)
-
-
-def test_lease_as_context_manager():
-    pool, connector = pool_of()
-    with pool.try_acquire(origin()) as lease:
-        assert lease.connection is connector.made[0]
-    assert places(pool) == (1, 0)
-    with pytest.raises(KeyError), pool.try_acquire(origin()):
-        connector.made[0].reusable = False  # as something is under way
-        raise KeyError
-    assert places(pool) == (0, 0)
-
-
 @pytest.mark.parametrize("reusable", [False, True])
 def test_connection_that_cannot_be_reused_is_closed(reusable):
     pool, connector = pool_of()
@@ -108,23 +77,6 @@ def test_connection_that_cannot_be_reused_is_closed(reusable):
     assert places(pool) == (int(reusable), 0)
     ended = {} if reusable else {"ConnectionClosed": 1}
     assert pool.stats()["http://host0.test"].ended == ended
-
-
-def test_forgotten_lease_is_discarded_with_a_warning():
-    pool, connector = pool_of(max_connections=1)
-    lease = pool.try_acquire(origin())
-    waiting = pool.co_acquire(origin())
-    assert step(waiting) is None
-    with pytest.warns(ResourceWarning, match="host0.test was neither released nor discarded"):
-        del lease
-    assert connector.made[0].closings == 1
-    lease = step(waiting)
-    assert lease.connection is connector.made[1]
-    lease.release()
-    assert pool.stats()["http://host0.test"].ended == {"lost": 1}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        del lease
 
 
 def test_time_limits_that_a_user_has_set_do_not_reach_the_next():

@@ -17,6 +17,7 @@ from dugong_like import (
     Timeouts,
     run,
 )
+from dugong_like.client import lease as lease_
 from dugong_like.client import pool as pool_
 from dugong_like.client import sharing as sharing_
 from dugong_like.client.sharing import Sharing, StreamLease
@@ -594,7 +595,7 @@ def later(monkeypatch):
         nonlocal ahead
         ahead += seconds
 
-    for module in (pool_, sharing_):
+    for module in (lease_, pool_, sharing_):
         monkeypatch.setattr(module, "monotonic", lambda: time.monotonic() + ahead)
     return moved
 

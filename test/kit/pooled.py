@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 from dugong_like import Limits, Origin, Pool, Timeouts
+from dugong_like.client import lease as lease_
 from dugong_like.client import pool as pool_
 from dugong_like.polling import wake as wake_
 
@@ -77,7 +78,8 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 1000.0
-        monkeypatch.setattr(pool_, "monotonic", lambda: self.now)
+        for module in (pool_, lease_):
+            monkeypatch.setattr(module, "monotonic", lambda: self.now)
         monkeypatch.setattr(wake_, "time", SimpleNamespace(monotonic=lambda: self.now))
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...http.url import Origin
     from ...polling.contract import Co, PollNeeded
     from ...polling.timeouts import Timeouts
-    from ..pool import Lease
+    from ..lease import Lease
     from ..request import ClientRequest
     from .place import Job, Place
 

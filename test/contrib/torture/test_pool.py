@@ -8,7 +8,7 @@ from contrib.torture import pool
 from contrib.torture.faulty.stage import Violation
 from contrib.torture.program import Limit, Summary
 from dugong_like import HTTPConnection, Response
-from dugong_like.client.pool import Lease
+from dugong_like.client.lease import Lease
 from dugong_like.polling.wake import co_checkpoint
 
 pytestmark = [
