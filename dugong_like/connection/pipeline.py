@@ -5,8 +5,8 @@ other. When the connection ends early, what has not been answered and may be rep
 again on a new one. Servers end a connection after a number of requests; that number is
 learned, as everything unanswered at that moment is sent twice.
 
-Not here: requests and their bodies (request.py), how they are sent (operations.py), how many at a
-time (pace.py), and the state of each (ticket.py).
+Not here: requests and their bodies (request.py), those that are not sent yet (unsent.py), how they
+are sent (operations.py), how many at a time (pace.py), and the state of each (ticket.py).
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
-from itertools import count, islice
-from operator import attrgetter
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Final, Self, TypeVar, cast
 
 from ..errors import (
     AnsweredEarly,
@@ -30,9 +28,8 @@ from ..errors import (
     StateError,
     TransportError,
 )
-from ..http.arguments import iterate
 from ..http.redaction import quoted
-from ..http.request import IDEMPOTENT, BodyFollowing, Request, check_request, not_a_request
+from ..http.request import BodyFollowing, Request, check_request, not_a_request
 from ..http.retry_after import asked_pause
 from ..polling.combinators import Bundle
 from ..polling.contract import Co, PollNeeded, run
@@ -46,6 +43,7 @@ from .operations import Operations
 from .origins import ORIGINS
 from .pace import Pace
 from .ticket import Ticket
+from .unsent import UnsentRequests
 
 T = TypeVar("T")
 DEPTH: Final = 64  # requests: more would fill the buffers of servers, and be lost at once
@@ -60,34 +58,6 @@ OWN_LIMITS: Final = frozenset({"", "total", "pool"})
 
 
 new_answer = tuple.__new__  # faster than the constructor of the class
-
-
-def plain_parts(tickets: Iterable[Ticket], most: int) -> list[tuple[Any, ...]]:
-    """Return the first of *tickets* that are plain, as `Operations.co_send_requests` takes them.
-
-    A plain request may be sent again, and has neither a body nor fields about its connection: so
-    others can be sent together with it, in front of it and behind it.
-
-    Args:
-        tickets: what is to be sent.
-        most: how many to look at.
-
-    """
-    plain: list[tuple[Any, ...]] = []
-    add = plain.append
-    for ticket in islice(tickets, most):
-        request = ticket.request
-        if not isinstance(request, Request) or ticket.failure is not None:
-            break
-        if request.body is not None or request.method not in IDEMPOTENT:
-            break
-        if not (fields := request.headers):
-            add((request.method, request.target))
-        elif "connection" in fields or "upgrade" in fields:
-            break
-        else:
-            add((request.method, request.target, fields))
-    return plain
 
 
 class Pipeline:
@@ -182,11 +152,7 @@ class Pipeline:
         self._max_wait = max_wait
         self._statuses = frozenset(statuses)
         self._max_bytes = max_bytes
-        self._coming: Iterator[Request] = iterate(requests, "requests", "an iterable of Request")
-        self._added: deque[Request] = deque()
-        self._made_badly: Exception | None = None  # what making the requests has raised
-        self._numbers = count(1)
-        self._waiting: deque[Ticket] = deque()  # to be sent before all others
+        self._unsent = UnsentRequests(requests, numbered=bool(self._statuses))
         self._open: list[Ticket] = []  # begun and not answered
         self._held: deque[Ticket] = deque()  # the first is asked again, the others are behind it
         self._ready: deque[Answer] = deque()  # to be returned
@@ -207,7 +173,7 @@ class Pipeline:
     def add(self, request: Request) -> None:
         """Send *request* after all others. Raises TypeError if it is none."""
         check_request(request)
-        self._added.append(request)
+        self._unsent.add(request)
 
     def co_next(self) -> Co[Answer | None]:
         """Return the next answer, None when all requests are answered. Sends what it can.
@@ -355,11 +321,10 @@ class Pipeline:
             self._abort()
             self._pace.end(learn=False, failed=False)
         self._told = False
-        self._made_badly = None
-        for tickets in (self._open, self._ready, self._waiting, self._added, self._held):
+        self._unsent.clear()
+        for tickets in (self._open, self._ready, self._held):
             tickets.clear()
         self._body_bytes = 0
-        self._coming = iter(())
 
     def _interrupted(self, exc: BaseException) -> None:
         """Give up what is not answered, and have the next call say so.
@@ -368,7 +333,7 @@ class Pipeline:
         """
         self.close()
         name = type(exc).__name__
-        self._made_badly = StateError(f"the pipeline was interrupted by {name}, and has ended")
+        self._unsent.fail(StateError(f"the pipeline was interrupted by {name}, and has ended"))
 
     # ---- what is to be sent
 
@@ -378,28 +343,18 @@ class Pipeline:
             with suppress(ConnectionClosed, ProtocolError):  # nobody wants the rest
                 yield from self._stream.co_discard()
         while True:
-            while not self._open and (pause := self._pause()) > 0 and self._has_more():
+            while not self._open and (pause := self._pause()) > 0 and self._unsent.draw(1):
                 yield from co_pause(pause, "pause before a retry")
             is_paused = self._fill()
-            if self._open or not is_paused or not self._has_more():
+            if self._open or not is_paused or not self._unsent.draw(1):
                 break  # else the pause has begun between these two looks at it
-        if (problem := self._made_badly) is not None:
-            self._made_badly = None
-            try:
-                raise problem
-            finally:
-                del problem  # or it would keep this frame, which keeps it, and what is half sent
+        self._unsent.check()
         return self._open[0] if self._open else None
 
     def _pause(self) -> float:
         """Return the seconds for which nothing may be sent; 0 or less for none."""
         resumes = max(self._resumes, self._facts.resumes)
         return resumes and resumes - time.monotonic()
-
-    def _has_more(self) -> bool:
-        """Return True if there is a request to be sent."""
-        self._draw(1)
-        return bool(self._waiting)
 
     def _fill(self) -> bool:
         """Begin to send as many requests as may be unanswered now, plain ones together.
@@ -408,7 +363,7 @@ class Pipeline:
             True if that has ended because nothing may be sent for some time.
 
         """
-        tickets, waiting, room = self._open, self._waiting, self._pace.room()
+        tickets, unsent, room = self._open, self._unsent, self._pace.room()
         if len(tickets) * 2 > room >= MANY:
             return False  # later, so that several can be sent together
         while (free := room - len(tickets)) > 0:
@@ -418,8 +373,7 @@ class Pipeline:
                 return False
             if tickets and not self._may_follow(tickets[-1]):
                 return False
-            self._draw(free)
-            if not waiting or (self._held and not waiting[0].held):
+            if not (waiting := unsent.draw(free)) or (self._held and not waiting[0].held):
                 return False
             if self._joins and not self._held and self._join(free):
                 continue
@@ -443,27 +397,6 @@ class Pipeline:
         if self._conn.protocol != "h2":
             self._pace.note_sending(unanswered, count)
 
-    def _draw(self, count: int) -> None:
-        """Let *count* requests be waiting, or as many as there are."""
-        waiting, added = self._waiting, self._added
-        if (missing := count - len(waiting)) <= 0:
-            return
-        before = len(waiting)
-        try:
-            waiting.extend(map(Ticket, islice(self._coming, missing)))
-        except Exception as exc:  # noqa: BLE001 - raised by the next call, as nothing failed here
-            self._made_badly = exc
-            return
-        while added and len(waiting) < count:
-            waiting.append(Ticket(added.popleft()))
-        if self._statuses:
-            for ticket in islice(waiting, before, None):
-                ticket.number = next(self._numbers)
-
-    def _put_back(self, tickets: Iterable[Ticket]) -> None:
-        """Let *tickets* be sent before all those behind them."""
-        self._waiting = deque(sorted((*tickets, *self._waiting), key=attrgetter("number")))
-
     def _join(self, most: int) -> bool:
         """Begin to send those that wait, if several are plain, with one call of the system.
 
@@ -474,18 +407,16 @@ class Pipeline:
             True if that was done. False: nothing was sent, and the first one has to go alone.
 
         """
-        waiting = self._waiting
-        requests = plain_parts(waiting, most)
-        if len(requests) <= 1:
+        tickets, requests = self._unsent.take_plain(most)
+        if not tickets:
             return False
-        tickets = [waiting.popleft() for _ in requests]
         last = tickets[-1]
         last.begin_with(tickets[:-1], self._conn.co_send_requests(requests))
         if isinstance(last.failure, InvalidRequest | TypeError | StateError):
             for ticket in tickets:
                 ticket.sent, ticket.failure = True, None
             self._joins = False  # one after the other shows which of them it is
-            waiting.extendleft(reversed(tickets))
+            self._unsent.take_back(tickets)
             return False
         self._note_sending(len(self._open), len(tickets))
         self._open += tickets
@@ -649,7 +580,7 @@ class Pipeline:
             raise StateError("the body of the request cannot be read a second time")
         again = Ticket(ticket.request)
         again.number = ticket.number
-        self._put_back([again])
+        self._unsent.put_back([again])
 
     # ---- what becomes of a request
 
@@ -727,7 +658,7 @@ class Pipeline:
         self._facts.pause(self._pause_after(response, ticket.refusals))
         ticket.refusals += 1
         ticket.op = None
-        self._put_back([ticket])
+        self._unsent.put_back([ticket])
         self._conn.report_retry(None)
 
     def _go_on(self, first: Ticket, exc: Exception, *, given: bool = False) -> None:
@@ -803,7 +734,7 @@ class Pipeline:
         else:
             self._give_up(first)
         lost_requests = len(self._open)
-        self._put_back(self._open)
+        self._unsent.put_back(self._open)
         self._open.clear()
         self._body_bytes = 0
         if lost_requests:

@@ -50,6 +50,28 @@ def pauses(monkeypatch):
     return made
 
 
+@pytest.mark.parametrize("made", range(4, 8))
+def test_requests_that_were_made_before_an_error_are_answered_in_order(made, pauses):
+    """Although some are sent again, in front of those that were made just before the error."""
+
+    def making():
+        yield from gets(made)
+        raise ValueError("no more")
+
+    refused = answer("", "Retry-After: 1", status=503)
+    numbers = [answer(str(each)) for each in range(made)]
+    wires = [refused, *numbers[1:4], refused, numbers[0], *numbers[4:]]
+    with HTTPConnection("example.org", transport=ScriptedTransport(wires)) as conn:
+        pipeline = Pipeline(conn, making(), depth=8, statuses={503})
+        bodies = []
+        with pytest.raises(ValueError, match="no more"):
+            while True:
+                bodies.append(pipeline.next().body)
+        bodies += [each.body for each in pipeline]
+
+    assert bodies == [str(each).encode() for each in range(made)]
+
+
 @pytest.mark.parametrize("looks", range(4))
 def test_a_pause_of_the_origin_may_begin_between_any_two_looks_at_it(looks, pauses, monkeypatch):
     """Another connection of the program has been refused meanwhile."""
