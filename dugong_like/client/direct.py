@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ..http.cookies import Cookies
     from .pool import Pool
     from .request import ClientRequest
-    from .sharing import StreamLease
+    from .share import StreamLease
 
 INFO: Final = 20  # the level of logging
 REDIRECTS: Final = range(300, 400)

@@ -1,6 +1,6 @@
 """The use of a connection of a pool by one caller, which gives it back or closes it.
 
-Not here: the pool (pool.py), and the use of one stream of a connection (sharing.py).
+Not here: the pool (pool.py), and the use of one stream of a connection (share.py).
 """
 
 from __future__ import annotations

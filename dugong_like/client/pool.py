@@ -62,7 +62,8 @@ if TYPE_CHECKING:
     from .connection_maker import ConnectionMaker
     from .request import ClientRequest
     from .response import Response
-    from .sharing import AnyLease, Leases, Sharing, StreamLease
+    from .share import StreamLease
+    from .sharing import AnyLease, Leases, Sharing
 
 MOST_KNOWN: Final = 1000  # origins whose counts are kept although they have no connection
 MARGIN: Final = 1.0  # second; a request must not meet the server's close on its way

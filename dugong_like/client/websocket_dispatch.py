@@ -20,7 +20,7 @@ from ..http.header_validation import as_lines
 from ..http.url import Origin
 from . import dispatch
 from .response import Response
-from .sharing import StreamLease
+from .share import StreamLease
 
 if TYPE_CHECKING:
     from ..connection.connection import HTTPConnection

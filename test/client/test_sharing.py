@@ -19,8 +19,10 @@ from dugong_like import (
 )
 from dugong_like.client import lease as lease_
 from dugong_like.client import pool as pool_
+from dugong_like.client import share as share_
 from dugong_like.client import sharing as sharing_
-from dugong_like.client.sharing import Sharing, StreamLease
+from dugong_like.client.share import StreamLease
+from dugong_like.client.sharing import Sharing
 from dugong_like.connection.connection_view import ConnectionView, bytes_received
 from dugong_like.polling.wake import Wake
 
@@ -595,7 +597,7 @@ def later(monkeypatch):
         nonlocal ahead
         ahead += seconds
 
-    for module in (lease_, pool_, sharing_):
+    for module in (lease_, pool_, share_, sharing_):
         monkeypatch.setattr(module, "monotonic", lambda: time.monotonic() + ahead)
     return moved
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from ...polling.contract import Co, PollNeeded
     from ...polling.timeouts import Timeouts
     from ..request import ClientRequest
-    from ..sharing import AnyLease, StreamLease
+    from ..share import StreamLease
+    from ..sharing import AnyLease
     from .place import Job, Place
 
 
