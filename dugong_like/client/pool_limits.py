@@ -62,7 +62,7 @@ class Limits:
             not interrupted.
         max_requests: requests after which a connection is closed.
         ping_after: seconds without a new request after which an HTTP/2 connection is asked by PING
-            before the next one is sent. If no answer comes within 5 seconds another connection is
+            before the next one is sent. If nothing arrives within 5 seconds another connection is
             used. It counts for connections that are idle for that long, which *keepalive_expiry*
             has to allow, and for those on which other exchanges go on. 0 to ask each time, None
             never.

@@ -542,13 +542,19 @@ def _co_open(lease: Lease, timeouts: Timeouts | None) -> Co[bool]:
 
 
 def _co_answers(connection: HTTPConnection) -> Co[bool]:
-    """Return True if the server answers a PING in time.
+    """Return True if the server answers a PING, or sends anything, in time.
+
+    The answer may be late behind the bodies of other exchanges, on a line that they fill. As for a
+    connection that was doubted, what arrives shows that it lives (`Share.is_silent`).
 
     Raises:
         ConnectionTimedOut: a limit of the caller is over, which says nothing about the server.
 
     """
-    return (yield from within(monotonic() + PING_TIME, _co_ping(connection)))
+    heard = connection.beside(bytes_received)
+    if (yield from within(monotonic() + PING_TIME, _co_ping(connection))):
+        return True
+    return connection.is_open() and connection.beside(bytes_received) != heard
 
 
 def _co_ping(connection: HTTPConnection) -> Co[bool]:

@@ -663,6 +663,25 @@ def test_operation_that_is_closed_while_it_asks_leaves_that_to_the_next(later):
     assert places(pool) == (1, 0)
 
 
+@pytest.mark.parametrize("is_open", [True, False])
+def test_what_arrives_shows_that_a_connection_lives_if_the_answer_is_late(later, is_open):
+    """On a line that the body of another exchange fills."""
+    sharing, _, connector, server = sharing_of(concurrency=9)
+    other = took(sharing.co_acquire(origin()))
+    later(100)
+    server.answers = False
+    with Wake() as server.gate:
+        going = sharing.co_acquire(origin())
+        assert step(going) is None
+        connector.made[0].received += 1
+        connector.made[0].open = is_open
+        server.gate.set()
+        lease = took(going)
+    assert used(connector, [lease]) == ([0] if is_open else [1])
+    lease.release()
+    other.release()
+
+
 @pytest.mark.parametrize("phase", ["", "total", "pool"])
 def test_limit_of_the_caller_ends_it_while_it_asks(later, phase):
     """It says nothing about the connection, and no other one is opened."""
