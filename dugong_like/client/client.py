@@ -13,7 +13,9 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeGuard, TypeVar, Unpack
+from weakref import ref
 
 from ..errors import DeadlineExceeded, DugongError, InvalidOption, StateError
 from ..http.auth.option import AuthOption, as_auth
@@ -263,6 +265,7 @@ class Client:
             mounts=Mounts(mounts) if mounts else None,
         )
         self._is_closed = False
+        self._sources: set[ref[EventSource]] = set()  # those that may wait for events
         self._direct = self._direct_dispatch(bool(store_cookies))
 
     def _direct_dispatch(self, stores_cookies: bool) -> DirectDispatch | None:
@@ -733,7 +736,9 @@ class Client:
         """
         from .event_source import event_source  # noqa: PLC0415 - for those who want it
 
-        return event_source(self.build_request, self.co_send, url, options)
+        source = event_source(self.build_request, self.co_send, url, options)
+        self._sources.add(ref(source, self._sources.discard))
+        return source
 
     # ---- files
 
@@ -1108,9 +1113,17 @@ class Client:
         return None if stats is None else stats()
 
     def co_close(self) -> Co[None]:
-        """Close the connections. Further requests are `StateError`."""
+        """Close the connections. Further requests are `StateError`.
+
+        Requests under way are completed, as their connections are closed when they are given back.
+        An `EventSource`, which would never end, is closed: its next event is a `StateError`, also
+        for whoever waits for it. A WebSocket is left to its caller.
+        """
         self._is_closed = True
         self._direct = None
+        for known in self._sources.copy():
+            if (source := known()) is not None:
+                source.end(partial(self._closed, source.request))
         yield from self._chain.co_close()
 
     @twin_of(co_close)

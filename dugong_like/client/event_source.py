@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..drivers.detect import runner
-from ..errors import StateError
+from ..errors import DugongError, StateError
 from ..http.headers import Headers
 from ..http.redaction import mask_target
 from ..http.sse import ServerSentEvent
@@ -81,7 +81,7 @@ class EventSource:
     When the stream ends or the connection fails, the source reconnects, from where it stood
     (``Last-Event-ID``), after a pause that the server may choose. The first connection is not
     repeated: its error is raised. The iteration ends after `close`, when the server answers 204,
-    and with the stream if there are no reconnections.
+    and with the stream if there are no reconnections; with a `StateError` if its client is closed.
 
     At most one operation at a time waits for an event. `close` may be called from any thread.
 
@@ -116,6 +116,7 @@ class EventSource:
         self._is_driven = False  # by an operation, which may be waiting
         self._is_advancing = False  # by one that is not
         self._is_closing = False
+        self._failure: Callable[[], DugongError] | None = None  # of `end`
         self._bundle = Bundle()
         self._closed: Wake | None = None  # once somebody waits
 
@@ -159,12 +160,14 @@ class EventSource:
 
         Raises:
             SSEError: the response is no stream of events.
-            StateError: the source is closed, or another operation waits.
+            StateError: the source or its client is closed, or another operation waits.
             DugongError: see `Client.co_send`.
 
         """
         yield from self._co_drive(lambda: self.response)
         if self.response is None:
+            if self._failure is not None:
+                raise self._failure()
             raise StateError("the event source is closed")
         return self.response
 
@@ -185,7 +188,7 @@ class EventSource:
 
         Raises:
             SSEError: a response is no stream of events, or an event is too large.
-            StateError: another operation waits for the next event.
+            StateError: another operation waits for the next event, or the client is closed.
             DugongError: see `Client.co_send`. The source is closed then.
 
         """
@@ -221,6 +224,20 @@ class EventSource:
                 self._closed.set()
             elif not self._is_driven:
                 self._give_back()
+
+    def end(self, failure: Callable[[], DugongError]) -> None:
+        """Do what `close` does, but with an error where the iteration would end; for `Client`.
+
+        It has no effect on a source that has ended.
+
+        Args:
+            failure: returns the error; a new one each time.
+
+        """
+        with self._lock:
+            if self._life is not None and not self._is_closing:
+                self._failure = failure
+        self.close()
 
     def co_close(self) -> Co[None]:
         """Do what `close` does, which never waits, as an operation."""
@@ -298,6 +315,8 @@ class EventSource:
         try:
             event = self._events.popleft()
         except IndexError:
+            if self._failure is not None:
+                raise self._failure() from None
             return None
         self._delivered_id = event.id
         return event

@@ -109,6 +109,10 @@ def co_all(source):
     return found
 
 
+def all_of(source):
+    return run(co_all(source))
+
+
 def check_three(site, found):
     assert found == ["a", "b", "c", "d"]
     assert [seen.headers.get("Last-Event-ID") for seen in site.seen] == [None, "2", "3", "4"]
@@ -374,6 +378,71 @@ def test_closed_by_another_thread(site, client, way, name):
     assert not listener.is_alive()
     assert found == ([] if name == "a head" else ["a"])
     assert len(site.seen) == 1
+
+
+@pytest.mark.parametrize("name", WAITS)
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_closing_the_client_ends_whoever_waits(driver, name):
+    driver(co_checkpoint())  # opens what it keeps open for itself
+    found = []
+
+    def co_listen(source):
+        while (event := (yield from source.co_next())) is not None:
+            found.append(event.data)
+
+    def close():
+        wait_until(lambda: found or (name == "a head" and site.seen))
+        client.close()
+
+    with a_site() as site:
+        site._answers["/wait"] = WAITS[name]
+        client = Client(timeout=20, trust_env=False)
+        source = client.sse(place(site, "/wait"))
+        closing = threading.Thread(target=close)
+        closing.start()
+        with pytest.raises(StateError) as caught:
+            driver(co_listen(source))
+        closing.join(20)
+        assert str(caught.value) == f"GET {source.url}: the client is closed"
+        assert found == ([] if name == "a head" else ["a"])
+        assert source.is_closed
+        assert busy(client) == 0
+        assert len(site.seen) == 1
+
+
+def test_closing_the_client_leaves_what_has_arrived_or_ended(site):
+    with Client(timeout=20, trust_env=False) as client:
+        waiting, closed, ended, new = (
+            client.sse(place(site, path)) for path in ("/endless", "/endless", "/three", "/endless")
+        )
+        assert waiting.next().data == closed.next().data == "a"
+        assert all_of(ended) == ["a", "b", "c", "d"]
+        closed.close()
+    assert waiting.next().data == "b"
+    for _ in range(2):
+        with pytest.raises(StateError, match="the client is closed"):
+            waiting.next()
+        with pytest.raises(StateError, match="the client is closed"):
+            new.connect()
+    assert all_of(closed) == ["b"]
+    assert ended.next() is None
+
+
+def test_closing_the_client_within_an_event_of_the_source(site):
+    client = Client(timeout=20, trust_env=False)
+    hooks = {"on_headers": lambda response, **kwargs: client.close()}
+    source = client.sse(place(site, "/endless"), hooks=hooks)
+    with pytest.raises(StateError, match="the client is closed"):
+        source.next()
+    assert source.is_closed
+    assert busy(client) == 0
+
+
+def test_client_forgets_sources_that_are_gone(site, client):
+    for _ in range(3):
+        assert client.sse(place(site, "/endless")).next().data == "a"
+    gc.collect()
+    assert client._sources == set()
 
 
 def test_events_that_have_arrived_are_returned_after_close(site, client):
