@@ -1,40 +1,18 @@
 """The command line: ``python3 -m dugong_like get`` and other commands; ``demo``.
 
-Its exit statuses are those of `cli.outcome`, which ``--help`` lists.
+Signals are taken care of first: importing the commands takes as long as a short command, and Ctrl-C
+would be a traceback of an import until then.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
 import sys
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
-from . import __version__
-from .cli import help_texts
-from .cli.options import (
-    CommandParser,
-    Parser,
-    PrintVersion,
-    TimeLimits,
-    file_count,
-    whole_number,
-)
-from .cli.outcome import (
-    FAILED,
-    READER_GONE,
-    WRONG_ARGUMENTS,
-    CommandFailed,
-    failure_status,
-    reason_of,
-)
-from .cli.request_options import add_request_options
-from .cli.standard import complain, occupy_closed
+from .cli.standard import occupy_closed
 from .cli.stopping import stop_on_signals
-from .cli.sync_options import add_sync_options
-from .errors import DugongError
 
 # New objects between two looks for cycles of them, which are few: the counts of references free
 # nearly all. By default (700) these looks are 5 % of the processor time of ``sync``.
@@ -50,102 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     occupy_closed()
     with stop_on_signals():
-        return _run(argv)
+        from .cli.commands import run_command  # noqa: PLC0415 - see above
 
-
-def _run(argv: Sequence[str] | None) -> int:
-    options = argparse.Namespace(command="", quiet=False, timeout=TimeLimits())
-    try:
-        _parser().parse_args(argv, options)
-        return int(options.run(options))
-    except BrokenPipeError:
-        return READER_GONE  # no message: the reader, such as head, has closed the pipe
-    except MemoryError:
-        _report(options, "there is not enough memory")
-        return FAILED
-    except (CommandFailed, DugongError, OSError) as exc:
-        status = failure_status(exc)
-        is_usage = status == WRONG_ARGUMENTS and not getattr(exc, "url", "")
-        _report(options, f"{options.command}: {reason_of(exc)}" if is_usage else reason_of(exc))
-        return status
-
-
-def _report(options: argparse.Namespace, text: str) -> None:
-    if not options.quiet:
-        complain(text, patience=options.timeout.output)
-
-
-def _parser() -> CommandParser:
-    program = help_texts.program()
-    parser = CommandParser(
-        "get",
-        prog=program, description=help_texts.MAIN, epilog=help_texts.END.format(program=program),
-    )  # fmt: skip
-    parser.add_argument("--version", action=PrintVersion, version=__version__)
-    add_command = parser.add_commands()
-    limits = TimeLimits()
-    for name, (summary, description, end) in help_texts.COMMANDS.items():
-        command = add_command(
-            name, partial(add_request_options, name=name, limits=limits),
-            help=summary, description=description, epilog=end.format(program=program),
-        )  # fmt: skip
-        if name == "put":
-            command.usage = f"{command.prog} [option ...] FILE URL"
-        command.set_defaults(run=partial(_send, command), command=name)
-
-    sync = add_command(
-        "sync", partial(add_sync_options, limits=limits),
-        help="make a folder on a server like a local one, or the other way round",
-        description=help_texts.SYNC, epilog=help_texts.SYNC_END.format(program=program),
-    )  # fmt: skip
-    sync.set_defaults(run=partial(_sync, sync), command="sync")
-
-    demo = add_command(
-        "demo", _add_demo_options, help="measure this library on this computer",
-        description=help_texts.DEMO, epilog=help_texts.DEMO_END.format(program=program),
-    )  # fmt: skip
-    demo.set_defaults(run=_demo, timeout=limits, command="demo")
-    return parser
-
-
-def _add_demo_options(demo: Parser) -> None:
-    demo.add_argument("--url", help="download this, many times, instead of the demo's own files")
-    demo.add_argument("--json", action="store_true", help="print JSON instead of a chart")
-    demo.add_argument(
-        "--files", metavar="COUNT", type=file_count,
-        help="transfer so many in each way (default: as many as there is time for)",
-    )  # fmt: skip
-    demo.add_argument(
-        "--seed", metavar="NUMBER", type=whole_number, default=1,
-        help="of the files' contents, which it determines (default: %(default)s)",
-    )  # fmt: skip
-    demo.add_argument(
-        "--damage", action="store_true", help="send a wrong byte, to see that it is found"
-    )
-
-
-def _send(parser: Parser, options: argparse.Namespace) -> int:
-    from .cli.sending import send  # noqa: PLC0415 - as slow as the rest, and --help needs it not
-
-    return send(parser, options)
-
-
-def _sync(parser: Parser, options: argparse.Namespace) -> int:
-    from .cli.sync import sync  # noqa: PLC0415 - as above
-
-    return sync(parser, options)
-
-
-def _demo(options: argparse.Namespace) -> int:
-    from .cli.demo import demo  # noqa: PLC0415 - half of the time of the other commands
-
-    return demo(
-        options.url,
-        as_json=options.json,
-        files=options.files,
-        seed=options.seed,
-        damage=options.damage,
-    )
+        return run_command(argv)
 
 
 if __name__ == "__main__":

@@ -612,10 +612,10 @@ def test_everything_is_read_from_a_non_blocking_pipe(start):
 IMPATIENT = """
 import sys
 from dugong_like import __main__
-from dugong_like.cli import options, upload
+from dugong_like.cli import commands, options, upload
 stall = upload.stall
 upload.stall = lambda seconds, op: stall(0.05, op)
-__main__.TimeLimits = lambda: options.TimeLimits(60, 0.05)
+commands.TimeLimits = lambda: options.TimeLimits(60, 0.05)
 sys.exit(__main__.main())
 """
 
@@ -649,7 +649,7 @@ def read_to_end(descriptor):
 @pytest.fixture
 def impatient(monkeypatch):
     """Make outputs have a short time limit, but not the server."""
-    monkeypatch.setattr("dugong_like.__main__.TimeLimits", lambda: TimeLimits(60, 0.05))
+    monkeypatch.setattr("dugong_like.cli.commands.TimeLimits", lambda: TimeLimits(60, 0.05))
 
 
 STANDS_STILL = "nothing could be written for 0.05 seconds (bytes written before: "
@@ -946,6 +946,33 @@ def test_a_signal_leaves_no_partial_file(tmp_path, name, named, exists):
     assert (process.returncode, err.decode()) == (-number, "" if is_silent else line)
     assert os.listdir(tmp_path) == (["file"] if exists else [])
     assert not exists or file.read_text() == "old"
+
+
+INTERRUPTED_IMPORT = """
+import signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == "dugong_like.cli.commands":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+from dugong_like.__main__ import main
+sys.exit(main(["--version"]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_ctrl_c_while_the_commands_are_imported_is_no_traceback():
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT],
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+        timeout=60,
+    )
+    assert done.returncode == -signal.SIGINT
+    assert (done.stdout, done.stderr) == (b"", b"dugong_like: interrupted\n")
 
 
 def test_nohup_is_respected(tmp_path):

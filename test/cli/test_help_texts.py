@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from dugong_like.__main__ import _parser
 from dugong_like.cli import help_texts, outcome
+from dugong_like.cli.commands import command_parser
 
 WHOLE = {
     "": help_texts.END,
@@ -30,10 +30,10 @@ def test_each_example_is_possible(command, capfd):
         assert command in {"", arguments[0]}
         if "--help" in arguments:
             with pytest.raises(SystemExit) as end:
-                _parser().parse_args(arguments)
+                command_parser().parse_args(arguments)
             assert end.value.code == 0
         else:
-            assert _parser().parse_args(arguments).run
+            assert command_parser().parse_args(arguments).run
 
 
 @pytest.mark.parametrize("command", WHOLE)
@@ -59,7 +59,7 @@ def test_help_names_the_program_as_it_was_started(monkeypatch, capfd, command, s
     monkeypatch.setattr(sys, "argv", [started])
 
     with pytest.raises(SystemExit):
-        _parser().parse_args([*command.split(), "--help"])
+        command_parser().parse_args([*command.split(), "--help"])
 
     out, err = capfd.readouterr()
     assert err == ""

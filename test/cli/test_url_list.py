@@ -15,8 +15,9 @@ from kit.sites import Site, answer_of
 from kit.support import ROOT, wait_until
 
 from dugong_like import Origin, run
-from dugong_like.__main__ import _parser, main
+from dugong_like.__main__ import main
 from dugong_like.cli.clients import LIST_CONNECTIONS, client_for
+from dugong_like.cli.commands import command_parser
 from dugong_like.cli.outcome import CommandFailed
 from dugong_like.cli.sending import MOST, _ListedJobs
 from dugong_like.cli.url_list import MAX_LINE, URLList, open_list
@@ -115,7 +116,7 @@ def test_a_list_that_cannot_be_read(tmp_path):
 
 def test_a_download_waits_without_limit_while_others_of_the_list_have_all_connections():
     """There is room for more than one origin has connections, once another one speaks HTTP/2."""
-    options = _parser().parse_args(["get", "--timeout", "5", "-i", "list"])
+    options = command_parser().parse_args(["get", "--timeout", "5", "-i", "list"])
     with client_for(options, print) as client, ExitStack() as stack:
         origin = Origin("http", "a.test", 80)
         for _ in range(LIST_CONNECTIONS):
@@ -127,7 +128,7 @@ def test_a_download_waits_without_limit_while_others_of_the_list_have_all_connec
 
 
 def test_one_url_has_the_time_limit_for_its_connection():
-    options = _parser().parse_args(["get", "--timeout", "5", "http://a.test/"])
+    options = command_parser().parse_args(["get", "--timeout", "5", "http://a.test/"])
     with client_for(options, print) as client:
         assert client.dispatcher.deadline() < math.inf
 
