@@ -50,6 +50,7 @@ RESERVED = {
     "urllib3": {
         "adapters/botocore.py",  # its exceptions, which botocore catches
         "adapters/requests.py",
+        "adapters/urllib3_errors.py",
     },
     "fsspec": {
         "adapters/fsspec.py",
@@ -134,6 +135,7 @@ TESTED_ELSEWHERE = {
     "__main__.py": "test_command_line.py",
     "adapters/httpx_edition.py": "adapters/test_httpx_side_by_side.py",
     "adapters/httpx_trace.py": "adapters/test_httpx.py, adapters/test_httpx_side_by_side.py",
+    "adapters/urllib3_errors.py": "adapters/test_requests.py, adapters/test_botocore.py",
     "adapters/fsspec_files.py": "adapters/test_fsspec.py",
     "adapters/fsspec_ranges.py": "adapters/test_fsspec.py",
     "adapters/fsspec_requests.py": "adapters/test_fsspec.py",

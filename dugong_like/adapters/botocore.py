@@ -21,7 +21,9 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 try:
@@ -33,7 +35,7 @@ except ModuleNotFoundError as exc:
     ) from exc
 from botocore import exceptions
 from botocore.awsrequest import AWSResponse
-from urllib3.exceptions import IncompleteRead, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import IncompleteRead, ProtocolError
 
 from ..client.client import Client
 from ..client.pool_limits import Limits
@@ -62,6 +64,7 @@ from ..transport.connect.socket_options import SocketOptions
 from ..transport.proxy.proxy import Proxy
 from ..transport.tls.contexts import tls_context
 from .sending import given
+from .urllib3_errors import read_timed_out
 
 T = TypeVar("T")
 Certificate = str | tuple[str, str] | None  # of the client: one file, or certificate and key
@@ -79,6 +82,17 @@ ERRORS: Final = [  # the first one that matches; all take the URL and the cause
     (ConnectFailed | HostnameNotResolvable | DNSUnavailable, exceptions.EndpointConnectionError),
     (TransportError | InvalidMessage, exceptions.ConnectionClosedError),
 ]
+
+
+NAMES: Final = {  # of arguments here, and what they are called there
+    "ca": "proxy_ca_bundle",
+    "client_cert": "proxy_client_cert",
+    "cert": "client_cert",
+    "local_address": "source_address",
+    "a raw option": "one of socket_options",
+}
+
+_name = re.compile(rf"\b({'|'.join(NAMES)})\b")
 
 
 class HTTPSession:
@@ -103,7 +117,7 @@ class HTTPSession:
 
     Raises:
         InvalidProxiesConfigError: one of the proxies, or its configuration, cannot be used.
-        InvalidOption, TypeError: another argument is invalid.
+        InvalidOption, TypeError: another argument is invalid, or has the wrong type.
 
     """
 
@@ -118,9 +132,12 @@ class HTTPSession:
         proxies_config: Mapping[str, Any] | None = None,
         source_address: tuple[str, int] | None = None,
     ) -> None:
+        check_containers(proxies, proxies_config, socket_options)
         self._proxies = proxies_for(proxies or {}, proxies_config or {})
         connect, read = time_limits(timeout)
         check_int("max_pool_connections", max_pool_connections, 0)
+        with names_of_botocore():
+            sockets = SocketOptions(raw=tuple(socket_options or ()), local_address=source_address)
         self._options: dict[str, Any] = {
             "verify": True if verify is None else verify or False,
             "cert": client_cert,
@@ -131,11 +148,10 @@ class HTTPSession:
                 max_keepalive=None,
                 max_keepalive_per_origin=max_pool_connections,
             ),
-            "socket_options": SocketOptions(
-                raw=tuple(socket_options or ()), local_address=source_address
-            ),
+            "socket_options": sockets,
         }
-        self._client = self._new_client()
+        with names_of_botocore():
+            self._client = self._new_client()
 
     def _new_client(self) -> Client:
         return Client(
@@ -193,6 +209,30 @@ class HTTPSession:
         """
         client, self._client = self._client, self._new_client()
         client.close()
+
+
+@contextmanager
+def names_of_botocore() -> Iterator[None]:
+    """Raise errors of arguments with the name that the argument has in botocore."""
+    try:
+        yield
+    except (TypeError, InvalidOption) as exc:
+        text = _name.sub(lambda found: NAMES[found[0]], str(exc), count=1)
+        raise type(exc)(text) from exc.__cause__
+
+
+def check_containers(proxies: Any, config: Any, socket_options: Any) -> None:
+    """Check the types of arguments that contain others. Raises TypeError for a wrong one."""
+    for name, given_one, kind, what in (
+        ("proxies", proxies, Mapping, "a mapping of schemes to URLs"),
+        ("proxies_config", config, Mapping, "a mapping"),
+        ("socket_options", socket_options, Iterable, "a list of (level, option, value)"),
+    ):
+        if not isinstance(given_one, kind | None):
+            raise TypeError(f"{name} is {what}, not {quoted(given_one)}")
+    for scheme, url in (proxies or {}).items():
+        if not isinstance(url, str | None):
+            raise TypeError(f"the proxy for {scheme} is a URL, not {quoted(url)}")
 
 
 def error(kind: Callable[..., Exception], **facts: Any) -> Exception:
@@ -258,7 +298,9 @@ def proxy_for(url: str, config: Mapping[str, Any]) -> Proxy:
     authorities, certificate = config.get("proxy_ca_bundle"), config.get("proxy_client_cert")
     if not url.startswith("https:") or (authorities is None and certificate is None):
         return Proxy(url)
-    return Proxy(url, ssl_context=tls_context(ca=authorities, client_cert=certificate))
+    with names_of_botocore():
+        context = tls_context(ca=authorities, client_cert=certificate)
+    return Proxy(url, ssl_context=context)
 
 
 # ---- requests
@@ -498,7 +540,7 @@ class Raw(io.RawIOBase):
         try:
             return run(op)
         except ConnectionTimedOut as exc:
-            raise ReadTimeoutError(None, self._url, str(exc)) from exc  # type: ignore[arg-type]
+            raise read_timed_out(exc, self._url) from exc
         except ConnectionClosed as exc:
             cause: Exception = exc
             if self._length is not None:

@@ -55,7 +55,6 @@ from urllib3 import Timeout
 from urllib3.exceptions import (
     LocationValueError,
     ProtocolError,
-    ReadTimeoutError,
     TimeoutStateError,
 )
 from urllib3.util import parse_url
@@ -82,6 +81,7 @@ from ..polling.contract import Co, run
 from ..polling.timeouts import Timeouts
 from ..transport.proxy.proxy import Proxy
 from .sending import Maker, Outgoing, Place, exchange, given, place_of
+from .urllib3_errors import read_timed_out
 
 Certificate = str | tuple[str, str] | None  # of the client: one file, or certificate and key
 PIECE: Final = 65536  # bytes of a body at a time
@@ -153,7 +153,7 @@ class Body:
         try:
             data = conn.read(size)
         except ConnectionTimedOut as exc:
-            raise ReadTimeoutError(None, "", str(exc)) from exc  # type: ignore[arg-type]
+            raise read_timed_out(exc, exc.url) from exc
         except DugongError as exc:
             raise ProtocolError(str(exc), exc) from exc
         if not conn.response_pending():

@@ -832,6 +832,10 @@ def test_a_body_may_have_another_time_limit(sessions):
     assert found[1] == "botocore.exceptions.ReadTimeoutError"
 
 
+def tls_proxy(**config):
+    return {"proxies": {"https": "https://proxy.test"}, "proxies_config": config}
+
+
 def test_arguments_are_called_as_botocore_does(adapter):
     """Time limits as in `botocore.config.Config`, from where they come."""
     connect, read = adapter.time_limits((3, 4.5))
@@ -844,6 +848,18 @@ def test_arguments_are_called_as_botocore_does(adapter):
         ({"timeout": (1, -2)}, InvalidOption, "a time limit of -2 seconds for read_timeout"),
         ({"timeout": (1, "2")}, TypeError, "read_timeout is a number of seconds"),
         ({"max_pool_connections": "a"}, TypeError, "max_pool_connections is an int"),
+        ({"source_address": 7}, TypeError, "source_address is a pair of host and port, not 7"),
+        ({"source_address": ("a", 0)}, InvalidOption, "source_address is an IP address of this"),
+        ({"source_address": ("127.0.0.1", -1)}, InvalidOption, "the port of source_address"),
+        ({"client_cert": 7}, TypeError, "client_cert is a path, or a tuple of certificate"),
+        ({"verify": 7}, TypeError, "verify is True, False, or the path"),
+        ({"socket_options": 7}, TypeError, "socket_options is a list of .level, option, value."),
+        ({"socket_options": [1]}, TypeError, "one of socket_options is .level, option"),
+        ({"proxies": ["http://a"]}, TypeError, "proxies is a mapping of schemes to URLs, not"),
+        ({"proxies": {"https": 7}}, TypeError, "the proxy for https is a URL, not 7"),
+        ({"proxies_config": 7}, TypeError, "proxies_config is a mapping, not 7"),
+        (tls_proxy(proxy_client_cert=7), TypeError, "proxy_client_cert is in a file, or bytes"),
+        (tls_proxy(proxy_ca_bundle=7), TypeError, "proxy_ca_bundle is a path, or certificates"),
     ]:
         with pytest.raises(error, match=f"^{message}"):
             adapter.HTTPSession(**options)

@@ -733,6 +733,27 @@ def test_requests_waits_for_each_phase_as_long_as_it_may(session):
         assert session.get(url, timeout=(0.2, None)).text == "ok"
 
 
+def test_requests_names_the_request_whose_body_stops(session):
+    """As errors in front of the body, and not a pool of urllib3, which there is none of."""
+
+    def stopping(sock):
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        mute(sock)
+
+    with ScriptedServer(stopping) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        line = f"GET {url}: nothing more of the body arrived for 0.05 s (timeout=(20, 0.05))"
+        with pytest.raises(requests.exceptions.ConnectionError) as caught:
+            session.get(url, timeout=(20, 0.05))
+        assert str(caught.value).startswith(line)
+        response = session.get(url, timeout=(20, 0.05), stream=True)
+        with pytest.raises(urllib3.exceptions.ReadTimeoutError) as caught:
+            response.raw.read(100)
+        assert str(caught.value).startswith(line)
+        response.close()
+
+
 def test_requests_shows_time_limits_as_they_were_given():
     timeout = urllib3.Timeout
     cases = {
