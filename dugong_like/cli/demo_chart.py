@@ -1,13 +1,15 @@
 """The results of the demo as a bar chart in a terminal.
 
 Each link has a scale of its own. Bars are made of blocks (Unicode, Block Elements), or of ``#`` if
-the encoding of standard output has none.
+the encoding of standard output has none. In a narrow terminal the chart has fewer columns of
+numbers, and names of ways are cut off: a line that wraps is no bar any more.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -16,6 +18,14 @@ from typing import Final
 WIDTH: Final = 80  # columns, if it is unknown
 MOST: Final = 110  # columns: longer bars show nothing more
 LEAST_BAR: Final = 8  # columns
+NAME: Final = 30  # columns for the name of a way
+LEAST_NAME: Final = 18  # columns; for less of it, a column of numbers is left out
+# What is left out, one after the other; with the room that a line has beside the name and the bar.
+COLUMNS: Final = (
+    (("files/s", "MiB/s", "CPU"), 28),
+    (("files/s", "MiB/s"), 20),
+    (("files/s",), 13),
+)
 BLOCKS: Final = "▏▎▍▌▋▊▉█"  # eighths of a column, from one to eight
 
 
@@ -48,28 +58,72 @@ class Row:
         return self.files / max(self.seconds, 1e-9)
 
 
+@dataclass
+class Layout:
+    """How the lines of a chart are divided.
+
+    Attributes:
+        width: columns of the terminal.
+        name: columns for the name of a way.
+        numbers: names of the columns of numbers.
+        bar: columns of the longest bar.
+
+    """
+
+    width: int
+    name: int
+    numbers: Sequence[str]
+    bar: int
+
+    @classmethod
+    def of(cls, width: int) -> Layout:
+        """Return that for a terminal of *width* columns."""
+        fitting = (each for each in COLUMNS if width - each[1] - LEAST_BAR >= LEAST_NAME)
+        numbers, others = next(fitting, COLUMNS[-1])
+        name = max(min(width - others - LEAST_BAR, NAME), LEAST_BAR)
+        return cls(width, name, numbers, max(width - others - name, LEAST_BAR))
+
+    def line(self, name: str, numbers: dict[str, str]) -> str:
+        """Return a line with *name* and those of *numbers* that there is room for."""
+        shown = name if len(name) <= self.name else f"{name[: self.name - 1]}~"
+        cells = "".join(f" {numbers[each]}" for each in self.numbers)
+        return f"  {shown:{self.name}}{cells}"
+
+    def wrapped(self, text: str) -> str:
+        """Return *text* in lines that fit, each of which may end at a space only."""
+        return textwrap.fill(text, max(self.width - 1, 1), break_long_words=False)
+
+
 def chart(rows: Sequence[Row]) -> str:
     """Return the text of the chart."""
-    width = min(_columns(), MOST)
+    layout = Layout.of(min(_columns(), MOST))
     lines = []
     for link, group in groupby(rows, lambda row: row.link):
         part = list(group)
-        lines.append(f"{link or 'files of that URL':60.60}".rstrip())
-        lines.append(f"  {'way':30} {'files/s':>7} {'MiB/s':>6} {'CPU':>7}")
+        lines.append(layout.wrapped(f"{link or 'files of that URL':60.60}".rstrip()))
+        head = {"files/s": "files/s", "MiB/s": " MiB/s", "CPU": "    CPU"}
+        lines.append(layout.line("way", head))
         most = max(row.speed for row in part)
-        lines += [_line(row, most, width) for row in part]
+        lines += [_line(row, most, layout) for row in part]
         lines.append("")
-    lines.append(_verdict(rows))
-    lines.append("CPU is this process's, without hashing; the server is a process of its own.")
+    lines.append(layout.wrapped(_verdict(rows)))
+    if "CPU" in layout.numbers:
+        note = "CPU is this process's, without hashing; the server is a process of its own."
+        lines.append(layout.wrapped(note))
     return "\n".join(lines)
 
 
-def _line(row: Row, most: float, width: int) -> str:
+def _line(row: Row, most: float, layout: Layout) -> str:
     rate = row.bytes / max(row.seconds, 1e-9) / 2**20
-    text = f"  {row.way:30} {row.speed:7,.0f} {rate:6,.0f} {row.cpu_seconds:5.2f} s"
+    numbers = {
+        "files/s": f"{row.speed:7,.0f}",
+        "MiB/s": f"{rate:6,.0f}",
+        "CPU": f"{row.cpu_seconds:5.2f} s",
+    }
+    text = layout.line(row.way, numbers)
     if row.wrong:
         return f"{text}  DIFFERENT"
-    return f"{text}  {bar(row.speed / most, max(width - len(text) - 3, LEAST_BAR))}".rstrip()
+    return f"{text}  {bar(row.speed / most, layout.bar)}".rstrip()
 
 
 def _verdict(rows: Sequence[Row]) -> str:

@@ -54,14 +54,39 @@ def test_a_bar_has_eighths_and_is_never_empty(encoding, monkeypatch):
     assert bar(1.0, 10) == "#" * 10
 
 
-def test_the_width_is_that_of_the_terminal_within_limits(encoding, monkeypatch):
-    encoding("ascii")
-    for columns, width in ((70, 70), (100, 100), (300, demo_chart.MOST), (20, 66)):
+@pytest.fixture
+def terminal(encoding, monkeypatch):
+    """A function that makes standard output a terminal without blocks, so many columns wide."""
+
+    def terminal(columns):
+        encoding("ascii")
         size = os.terminal_size((columns, 24))
-        monkeypatch.setattr(os, "get_terminal_size", lambda _, size=size: size)
+        monkeypatch.setattr(os, "get_terminal_size", lambda _: size)
         monkeypatch.setattr(sys.stdout, "fileno", lambda: 1, raising=False)
-        longest = max(len(line) for line in chart(ROWS[:3]).splitlines()[2:5])
-        assert longest == width - 1 or columns < 60
+
+    return terminal
+
+
+def test_the_width_is_that_of_the_terminal_within_limits(terminal):
+    for columns, width in ((60, 60), (70, 70), (100, 100), (300, demo_chart.MOST)):
+        terminal(columns)
+        assert max(len(line) for line in chart(ROWS[:3]).splitlines()[2:5]) == width - 1
+
+
+@pytest.mark.parametrize("columns", [*range(35, 81)])
+def test_no_line_wraps_in_a_narrow_terminal(terminal, columns):
+    terminal(columns)
+    slow = Row(
+        "near and far away, with a round trip of 20 ms", "writer thread + reader thread", 1, 1, 1.0
+    )
+
+    text = chart([slow, *ROWS])
+
+    assert max(map(len, text.splitlines())) < columns
+    assert "#" * demo_chart.LEAST_BAR in text
+    assert "  upload, sized " in text
+    assert ("writer thread + reader thread " in text) == (columns >= 65)
+    assert ("MiB/s" in text, "CPU is" in text) == (columns >= 46, columns >= 54)
 
 
 def test_what_is_wrong_has_no_bar_and_is_counted(encoding):
