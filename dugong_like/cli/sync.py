@@ -194,7 +194,7 @@ class _Report:
         for count, what in (
             (result.verified, "verified"),
             (result.extra, "left that SOURCE does not have"),
-            (result.skipped, "links and special files skipped"),
+            (result.skipped, "links, special and temporary files skipped"),
             (result.failed, "failed"),
         ):
             if count:

@@ -60,6 +60,11 @@ Places: TypeAlias = tuple[tuple[int, int], ...]  # device and inode of folders
 _is_temporary = re.compile(re.escape(PREFIX) + r"[0-9a-f]{16}(?:\.json)?").fullmatch
 
 
+def is_temporary(path: str) -> bool:
+    """Return True if *path* has the name of a temporary file of a download."""
+    return PREFIX in path and _is_temporary(path.rpartition("/")[2]) is not None
+
+
 class SourceFile:
     """A file that is open for reading.
 
@@ -161,6 +166,7 @@ class LocalFolder:
         strays: temporary files that the listing has found.
         failures: paths that could not be listed, with the errors.
         skipped: how many links and special files were left out.
+        is_there: True if the listing has found it.
 
     """
 
@@ -170,6 +176,7 @@ class LocalFolder:
         self.strays: list[str] = []
         self.failures: list[tuple[str, OSError]] = []
         self.skipped = 0
+        self.is_there = False
         self._follows = follows
         self._made: set[str] = set()  # folders that are known to be no links
         self._steps = StepCounter()
@@ -197,6 +204,7 @@ class LocalFolder:
             return
         if not stat.S_ISDIR(status.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), self.root)
+        self.is_there = True
         stack: list[tuple[str, Places]] = [("", ((status.st_dev, status.st_ino),))]
         while stack:
             folder, above = stack.pop()
@@ -217,11 +225,10 @@ class LocalFolder:
     ) -> tuple[tuple[str, Places], ...]:
         """Add one entry of a folder to *tree*, or return it if it is a folder to be listed."""
         path = f"{folder}/{entry.name}" if folder else entry.name
-        if _is_temporary(entry.name):
-            self.strays.append(path)
-            return ()
         try:
-            if entry.is_symlink() and (not self._follows or not self.real(path).exists()):
+            if entry.name.startswith(PREFIX) and self._is_stray(entry):
+                self.strays.append(path)
+            elif entry.is_symlink() and (not self._follows or not self.real(path).exists()):
                 self.skipped += 1
             elif entry.is_dir(follow_symlinks=self._follows):
                 if not excludes.folder(path):
@@ -233,6 +240,11 @@ class LocalFolder:
         except OSError as exc:
             self.failures.append((path, exc))
         return ()
+
+    @staticmethod
+    def _is_stray(entry: os.DirEntry[str]) -> bool:
+        """Return True for a temporary file; a folder of such a name is none."""
+        return is_temporary(entry.name) and not entry.is_dir(follow_symlinks=False)
 
     def _place(self, entry: os.DirEntry[str], above: Places) -> Places:
         """Return what a folder is known by if links are followed, which may lead in circles.

@@ -84,6 +84,11 @@ class ManifestRemote(FilesBelow):
 
     # ---- the list
 
+    @property
+    def is_there(self) -> bool:
+        """See `Remote.is_there`."""
+        return self._was_there
+
     def co_list(self, co_send: Send, take: Take, *, must_exist: bool) -> Co[None]:
         """Read the manifest; see `Remote.co_list`."""
         request = self.request("GET", NAME)

@@ -85,6 +85,7 @@ class Remote(Protocol):
         deletes_at_once: how many files `co_delete_many` deletes at most; 1 if it must not be used.
         digest_name: the algorithm of the digest that `co_put` stores, as hashlib calls it.
         failures: paths that `co_list` could not list, with the errors: nothing is deleted then.
+        is_there: True if `co_list` has found the folder, or its list; or if there are none.
 
     """
 
@@ -97,6 +98,11 @@ class Remote(Protocol):
 
     @property
     def failures(self) -> Sequence[tuple[str, DugongError]]:
+        """See above."""
+        ...
+
+    @property
+    def is_there(self) -> bool:
         """See above."""
         ...
 

@@ -122,6 +122,11 @@ class RemoteFiles(ABC):
         """Delete a folder, or what stands for it; see `Remote.co_remove_folder`."""
         yield from self.co_delete(co_send, f"{path}/")
 
+    @property
+    def is_there(self) -> bool:
+        """Return True: there is nothing that could be missing."""
+        return True
+
     def co_make_folders(self, co_send: Send, folders: Iterable[str]) -> Co[None]:  # noqa: ARG002
         """Do nothing: such a server makes folders by itself, or needs none."""
         yield from ()

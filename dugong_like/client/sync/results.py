@@ -61,7 +61,7 @@ class SyncResult(NamedTuple):
         unchanged: files that were the same on both sides, or turned out to be.
         deleted: files that were deleted.
         extra: files that the source does not have and that were left.
-        skipped: links and special files that were left out.
+        skipped: links, special files, and those with names of temporary files, that were left out.
         verified: files that were read back and compared.
         failed: files that could not be copied, compared, deleted or listed.
         failures: the first 1,000 of these.

@@ -44,7 +44,7 @@ from ..layers.retry import Retry
 from ..transfers.budget import RETRIES
 from ..transfers.download import DownloadSettings
 from ..transfers.downloading import co_download_to, co_read_explanation
-from .local import seconds_to_rest
+from .local import is_temporary, seconds_to_rest
 from .plan import Kind, Plan, Rules, Step
 from .record import DAMAGED
 from .remote import co_digest_of, label, refusal, tag_of
@@ -116,6 +116,7 @@ class Sync:
         self._in_a_row = 0
         self._stop: TransportError | None = None
         self._is_listing_new = False
+        self._temporary = 0  # files left out, as they have such names
         self._in_the_way: set[str] = set()
         self._files_in_the_way: set[str] = set()
 
@@ -140,7 +141,9 @@ class Sync:
             self._local.remove_strays()
         if self._settings.verify:
             yield from self._co_verify()
-        if self._upload and self._is_listing_new:
+        # A list of no files is for a folder without files: there is one to restore then.
+        is_first = not (self._failed or self._remote.is_there)
+        if self._upload and (self._is_listing_new or is_first):
             self._begin("finish", 0, 0)
             yield from self._remote.co_finish(self._co_send, self._there)
         return self._result(is_dry_run=False)
@@ -150,12 +153,13 @@ class Sync:
     def _co_list(self) -> Co[None]:
         self._begin("list", 0, 0)
         if not self._upload:
-            yield from self._remote.co_list(self._co_send, self._there.add, must_exist=True)
+            yield from self._remote.co_list(self._co_send, self._take_there, must_exist=True)
         yield from self._local.co_list(
             self._here, self._settings.exclusion, must_exist=self._upload
         )
         if self._upload:  # the source first: without it nothing is asked of the server
-            yield from self._remote.co_list(self._co_send, self._there.add, must_exist=False)
+            yield from self._remote.co_list(self._co_send, self._take_there, must_exist=False)
+            self._temporary += len(self._local.strays)
         excludes = self._settings.exclusion  # of which the other side has listed what it has
         there = [
             (path, exc)
@@ -170,6 +174,13 @@ class Sync:
                 self._fail(SyncStep(Kind.COPY, path, 0, "list", error))
             self._failed += tree.refused_count - len(tree.refused)
         self._report()
+
+    def _take_there(self, path: str, facts: Facts) -> None:
+        """Take a file of the other side; not one that would be a temporary file here."""
+        if is_temporary(path):
+            self._temporary += 1
+        else:
+            self._there.add(path, facts)
 
     def _co_plan(self) -> Co[None]:
         settings, remote = self._settings, self._remote
@@ -273,7 +284,7 @@ class Sync:
             self._unchanged,
             self._deleted,
             self._extra,
-            self._local.skipped,
+            self._local.skipped + self._temporary,
             self._verified,
             self._failed,
             tuple(self._failures),
@@ -283,10 +294,10 @@ class Sync:
 
     def _co_copy(self) -> Co[None]:
         self._begin("copy", *self._steps.count(Kind.CLEAR, *TO_COPY))
-        if not self._upload and self._files:
+        if not self._upload and (self._files or not self._local.is_there):
             self._local.check_writable()
         yield from self._co_delete_all(Kind.CLEAR)
-        if self._upload and self._files:
+        if self._upload and (self._files or not self._remote.is_there):
             yield from self._co_prepare_folders()
         yield from self._co_all(self._steps.of(*TO_COPY), self._co_copy_file)
 

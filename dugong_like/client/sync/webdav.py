@@ -97,6 +97,11 @@ class WebDAVRemote(FilesBelow):
         """See `Remote.failures`."""
         return self._failures
 
+    @property
+    def is_there(self) -> bool:
+        """See `Remote.is_there`."""
+        return self._exists
+
     def co_list(self, co_send: Send, take: Take, *, must_exist: bool) -> Co[None]:
         """List each folder; see `Remote.co_list`."""
         level = [""]

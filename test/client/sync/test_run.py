@@ -509,6 +509,50 @@ def test_what_killed_runs_have_left_is_used_or_removed(pair):
     assert tree_of(pair.back) == {"large": LARGE, "a/b": b"1", ".dugong-other": b"of the user"}
 
 
+STRAY = ".dugong-0123456789abcdef"
+
+
+def test_names_of_temporary_files_are_left_out_and_counted(pair):
+    kept = {"a": b"1", ".dugong-x": b"", f"c/{STRAY}/a": b"in a folder of that name"}
+    write_all(pair, {**kept, STRAY: b"of the user", f"b/{STRAY}.json": b"also"})
+
+    there = pair.up()
+
+    assert (there.copied, there.skipped, there.failed) == (3, 2, 0)
+    assert pair.store.texts() == kept
+    assert pair.down().copied == 3
+    assert tree_of(pair.back) == kept
+    assert pair.down().unchanged == 3
+
+
+def test_an_empty_folder_is_one_that_can_be_restored(pair):
+    url = f"{BASE}empty/"
+    assert pair.up(target=url, dry_run=True).failed == 0
+    with pytest.raises(StatusError, match="404"):
+        pair.down(url)
+
+    for _ in range(2):
+        result = pair.up(target=url)
+        assert (result.copied, result.failed) == (0, 0)
+    assert pair.store.asked("PUT") == pair.store.asked("MKCOL") == []  # it is there by now
+    back = pair.down(url)
+
+    assert (back.copied, back.failed) == (0, 0)
+    assert pair.back.is_dir()
+
+
+def test_no_list_of_no_files_is_stored_after_a_failure(pair):
+    """Who restores it with --delete would lose what could not be sent."""
+    write_all(pair, {"a": b"1"})
+    pair.store.by.append(
+        lambda seen, path: answer_of(403) if (seen.method, path) == ("PUT", b"a") else None
+    )
+
+    assert pair.up().failed == 1
+
+    assert NAME not in pair.store.files
+
+
 def test_a_large_file_goes_on_where_it_stopped(pair):
     write_all(pair, {"large": LARGE})
     pair.up()

@@ -330,6 +330,19 @@ def test_files_that_are_gone_when_they_are_deleted_are_no_error(webdav):
     assert (result.deleted, result.failed) == (1, 0)
 
 
+def test_names_of_temporary_files_on_the_server_are_left_there(webdav):
+    """Here the next run would remove such a file, and copy it again."""
+    webdav.write("a")
+    webdav.store.put(b".dugong-0123456789abcdef", b"1")
+
+    assert webdav.up(delete=True).skipped == 1
+    result = webdav.down(delete=True)
+
+    assert (result.copied, result.skipped, result.failed) == (1, 1, 0)
+    assert [path.name for path in webdav.back.iterdir()] == ["a"]
+    assert b".dugong-0123456789abcdef" in webdav.store.files
+
+
 def test_what_the_list_does_not_have_and_is_in_the_way_is_named(webdav):
     """Such as folders without files, and files that are excluded."""
     webdav.store.folders.add(b"empty")
