@@ -36,11 +36,12 @@ from ..client.async_client import AsyncClient
 from ..client.client import Client
 from ..drivers.detect import runner
 from ..errors import InvalidRequest, StatusError, TransportError
+from ..http.arguments import as_bytes
 from ..http.redaction import quoted
 from ..polling.contract import Co, run
 from .fsspec_files import AsyncRemoteStream, RemoteFile, RemoteStream, UploadFile
 from .fsspec_ranges import Merged, Span, merged
-from .fsspec_requests import AS_STORED, Requests, check_part, file_errors
+from .fsspec_requests import AS_STORED, Requests, check_part, file_error, file_errors
 
 T = TypeVar("T")
 OF_FSSPEC: Final = frozenset(
@@ -444,7 +445,8 @@ class DugongFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no 
         """Write *value* to a file, by PUT; see `_put_file`."""
         await self._run(self._co_pipe(self._strip_protocol(path), value, mode, options))
 
-    def _co_pipe(self, url: str, value: bytes, mode: str, options: dict[str, Any]) -> Co[None]:
+    def _co_pipe(self, url: str, value: Any, mode: str, options: dict[str, Any]) -> Co[None]:
+        content = bytes(as_bytes(value, url))  # a number would be that many zeros
         options = dict(options)
         headers = dict(options.pop("headers", {}))
         created = self._is_create(mode)
@@ -452,7 +454,7 @@ class DugongFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no 
             headers["If-None-Match"] = "*"
         method = options.pop("method", "PUT")
         yield from self.requests.co_send(
-            method, url, created=created, content=bytes(value), headers=headers, **options
+            method, url, created=created, content=content, headers=headers, **options
         )
         self._forget(url)
 
@@ -503,7 +505,7 @@ class DugongFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no 
                 f"files are opened with {', '.join(MODES)}, not {quoted(mode)}"
             )
         if mode == "xb" and run(self._co_is_there(url)):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), url)
+            raise file_error(errno.EEXIST, url)
         if mode != "rb":
             how = "create" if mode == "xb" else "overwrite"
             upload = partial(self._upload_file, url=url, mode=how, options=options)

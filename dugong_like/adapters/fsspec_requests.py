@@ -45,15 +45,20 @@ def file_errors(url: str, *, created: bool = False) -> Iterator[None]:
         raise_as_file_error(exc, url, created=created)
 
 
+def file_error(number: int, url: str) -> OSError:
+    """Return the error of the system with that *number*, such as `FileExistsError`, about *url*."""
+    return OSError(number, os.strerror(number), url)
+
+
 def raise_as_file_error(exc: StatusError, url: str, *, created: bool = False) -> None:
     """Raise *exc* as the error of the system for its status, or as it is; see `file_errors`."""
     status = exc.response.status_code
     if status in MISSING:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url) from exc
+        raise file_error(errno.ENOENT, url) from exc
     if status in FORBIDDEN:
         raise PermissionError(errno.EACCES, f"the server answered {status}", url) from exc
     if status == EXISTS and created:
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), url) from exc
+        raise file_error(errno.EEXIST, url) from exc
     raise exc
 
 

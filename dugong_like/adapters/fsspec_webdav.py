@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
-import os
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +29,7 @@ from ..http.webdav import MULTI_STATUS, PROPFIND, XML, Multistatus, Resource
 from ..polling.contract import Co
 from ..polling.stream_parts import place_of
 from .fsspec import DugongFileSystem
-from .fsspec_requests import file_errors
+from .fsspec_requests import file_error, file_errors
 
 SCHEMES: Final = {"dugong+davs": "https", "dugong+dav": "http", "davs": "https", "dav": "http"}
 NOT_ALLOWED: Final = 405  # the answer to MKCOL if there is something (RFC 4918 section 9.3.1)
@@ -102,7 +101,7 @@ class WebDAVFileSystem(DugongFileSystem):
         finally:
             response.close()
         if not found:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url)
+            raise file_error(errno.ENOENT, url)
         return found
 
     @staticmethod
@@ -214,7 +213,7 @@ class WebDAVFileSystem(DugongFileSystem):
     def _co_make(self, url: str, **options: Any) -> Co[None]:
         response = yield from self.client.co_request("MKCOL", f"{url}/", **options)
         if response.status_code == NOT_ALLOWED:
-            raise FileExistsError(url)
+            raise file_error(errno.EEXIST, url)
         if response.status_code == CONFLICT:
             raise FileNotFoundError(f"{url}: a folder above it is missing")
         with file_errors(url):
@@ -239,7 +238,7 @@ class WebDAVFileSystem(DugongFileSystem):
             is_top = not urlsplit(url).path.strip("/")
             if exist_ok and (is_top or (yield from self._co_is_folder(url))):
                 return
-            raise FileExistsError(url)
+            raise file_error(errno.EEXIST, url)
         for each in reversed(missing):
             try:
                 yield from self._co_make(each)
@@ -287,7 +286,7 @@ class WebDAVFileSystem(DugongFileSystem):
         """
         url = self._strip_protocol(path)
         if await self._isdir(url):
-            raise IsADirectoryError(url)
+            raise file_error(errno.EISDIR, url)
         await self.remove_file(url, **options)
 
     async def _rmdir(self, path: str) -> None:
@@ -302,7 +301,7 @@ class WebDAVFileSystem(DugongFileSystem):
         if not await self._isdir(url):
             raise NotADirectoryError(url)
         if await self._ls(url, refresh=True):
-            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), url)
+            raise file_error(errno.ENOTEMPTY, url)
         await self._remove_tree(url)
 
     rmdir = sync_wrapper(_rmdir)
@@ -326,7 +325,7 @@ class WebDAVFileSystem(DugongFileSystem):
         for url in await self._expand_path(path):
             if await self._isdir(url):
                 if not recursive:
-                    raise IsADirectoryError(url)
+                    raise file_error(errno.EISDIR, url)
                 await self._remove_tree(url)
             else:
                 await self.remove_file(url, **options)
@@ -371,7 +370,7 @@ class WebDAVFileSystem(DugongFileSystem):
         if await self._isdir(source):
             source = f"{source}/"
             if not recursive:
-                raise IsADirectoryError(source)
+                raise file_error(errno.EISDIR, source)
             if await self._isdir(target):
                 target = f"{target}/{source.rstrip('/').rpartition('/')[2]}"
             target = f"{target}/"

@@ -405,6 +405,14 @@ def test_uploads(site, fs, tmp_path):
         fs.put_file(source, f"{site.url}/a", mode="append")
 
 
+@pytest.mark.parametrize("content", ["text", 5, None, [1, 2]])
+def test_only_bytes_are_written(site, fs, content):
+    """A number would be that many zeros, which nobody has meant."""
+    with pytest.raises(TypeError, match="/a: bytes, bytearray or memoryview are needed, not"):
+        fs.pipe_file(f"{site.url}/a", content)
+    assert not any(method == "PUT" for method, *_ in site.asked())
+
+
 def test_values_are_written_and_files_removed(site, fs):
     fs.pipe_file(f"{site.url}/a", b"1")
     fs.pipe_file(f"{site.url}/a", b"2", headers={"Content-Type": "text/plain"})

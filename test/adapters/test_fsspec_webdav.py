@@ -1,6 +1,7 @@
 """The file system for fsspec over WebDAV, on a server in memory."""
 
 import datetime
+import errno
 import io
 import pickle
 import tomllib
@@ -101,8 +102,9 @@ def test_folders_are_made(site, fs, top):
     fs.makedirs(f"{top}/x/y", exist_ok=True)
     with pytest.raises(FileExistsError):
         fs.makedirs(f"{top}/x/y")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError) as caught:
         fs.mkdir(f"{top}/x")
+    assert (caught.value.errno, caught.value.filename) == (errno.EEXIST, f"{top}/x")
     with pytest.raises(FileExistsError):
         fs.makedirs(f"{top}/a", exist_ok=True)
     with pytest.raises(FileNotFoundError):
@@ -136,8 +138,9 @@ def test_files_and_folders_are_removed(site, fs, top):
         fs.rm_file(f"{top}/a")
     with pytest.raises(IsADirectoryError):
         fs.rm_file(f"{top}/sub")
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(IsADirectoryError) as caught:
         fs.rm(f"{top}/sub")
+    assert (caught.value.errno, caught.value.filename) == (errno.EISDIR, f"{top}/sub")
     with pytest.raises(OSError, match="not empty"):
         fs.rmdir(f"{top}/sub")
     with pytest.raises(NotADirectoryError):

@@ -104,7 +104,10 @@ def co_download(
     def co_to_path() -> Co[DownloadResult]:
         destination = Destination(Path(os.path.realpath(path)))
         if not destination.is_regular:
-            raise InvalidOption("target: only a regular file can be replaced; give a file object")
+            shown = quoted(os.fspath(path), MAX_PATH)
+            raise InvalidOption(
+                f"target: {shown} is no regular file, which could be replaced; give a file object"
+            )
         return (yield from co_download_to(destination, co_send, request, settings))
 
     return _co_explained(co_to_path())

@@ -21,7 +21,7 @@ from ...errors import (
     TransferFileFailed,
 )
 from ...http.digest_fields import check_algorithm, digest_field
-from ...http.redaction import mask_target, quoted
+from ...http.redaction import MAX_PATH, mask_target, quoted
 from ...http.validators import is_condition
 from ...polling.contract import Co
 from ...polling.numbers import check_flag
@@ -265,7 +265,8 @@ def _opened(path: str | None, given: FileBody | None) -> Iterator[FileBody]:
         return
     # Not by pathlib, which would parse the path each time.
     if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - opening a FIFO would wait
-        raise InvalidOption("source: only a regular file is opened; give a file object")
+        shown = quoted(path, MAX_PATH)
+        raise InvalidOption(f"source: {shown} is no regular file; give a file object")
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - see above
         yield FileBody(file, 0, path)
 

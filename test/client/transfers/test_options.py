@@ -74,7 +74,7 @@ def test_some_options_are_for_paths(client):
 
 @pytest.mark.skipif(os.name == "nt", reason="devices of POSIX")
 def test_targets_that_cannot_be_replaced(client, tmp_path):
-    with pytest.raises(InvalidOption, match="regular file"):
+    with pytest.raises(InvalidOption, match=f"target: {os.devnull!r} is no regular file"):
         client.download(URL, os.devnull)
     with pytest.raises(IsADirectoryError):
         client.download(URL, tmp_path)

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import re
 import socket
 import sys
 from base64 import b64encode
@@ -461,7 +462,8 @@ def test_wrong_sources(tmp_path):
         with pytest.raises(InvalidOption, match="^PUT .*: rate cannot be 0|^rate cannot be 0"):
             client.co_upload(tmp_path, URL, rate=0)
         for source in (tmp_path, os.devnull):
-            with pytest.raises(InvalidOption, match="regular file"):
+            named = re.escape(f"source: {str(source)!r} is no regular file")
+            with pytest.raises(InvalidOption, match=named):
                 client.upload(source, URL)
 
 
