@@ -94,16 +94,29 @@ def upload_with_retries(conn: HTTPConnection, file: Path, target: str) -> int:
     raise AssertionError
 
 
+def files_below(directory: Path) -> tuple[list[Path], list[OSError]]:
+    """Return all files of a tree, and why folders could not be read: their files are missing."""
+    unread: list[OSError] = []
+    walk = os.walk(directory, onerror=unread.append)
+    paths = (Path(folder, name) for folder, _, names in walk for name in names)
+    return sorted(path for path in paths if path.is_file()), unread
+
+
 def main(argv: list[str] | None = None) -> int:
     """Upload the tree; exit status 1 if a file could not be stored."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory", type=Path)
-    parser.add_argument("url")
+    parser.add_argument("url", type=URL)
     options = parser.parse_args(argv)
-    url = URL(options.url)
-    failures = stored = total = 0
+    url = options.url
+    if not options.directory.is_dir():
+        parser.error(f"{options.directory} is no directory")
+    files, unread = files_below(options.directory)
+    for exc in unread:
+        print(f"{exc.filename}: not stored: {exc.strerror}", file=sys.stderr)
+    failures, stored, total = len(unread), 0, 0
     with HTTPConnection.to(url, timeout=30, expect100_timeout=2) as conn:
-        for file in sorted(path for path in options.directory.rglob("*") if path.is_file()):
+        for file in files:
             name = quote(file.relative_to(options.directory).as_posix())
             try:
                 total += upload_with_retries(conn, file, f"{url.target.rstrip('/')}/{name}")

@@ -77,11 +77,11 @@ class EpollLoop:
 def main(argv: list[str] | None = None) -> int:
     """Fetch over many connections at once; exit status 1 if one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("url")
+    parser.add_argument("url", type=URL)
     parser.add_argument("--connections", type=int, default=200)
     parser.add_argument("--requests", type=int, default=10, help="over each connection")
     options = parser.parse_args(argv)
-    url = URL(options.url)
+    url = options.url
     loop = EpollLoop()
     start = time.perf_counter()
     for _ in range(options.connections):

@@ -101,11 +101,11 @@ async def crawl(url: str, pages: int, workers: int) -> Crawler:
 def main(argv: list[str] | None = None) -> int:
     """Crawl; exit status 1 if a page could not be fetched."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("url")
+    parser.add_argument("url", type=URL)
     parser.add_argument("--pages", type=int, default=100)
     parser.add_argument("--workers", type=int, default=8)
     options = parser.parse_args(argv)
-    crawler = asyncio.run(crawl(options.url, options.pages, options.workers))
+    crawler = asyncio.run(crawl(str(options.url), options.pages, options.workers))
     print(f"{len(crawler.seen)} pages, {crawler.failures} failures", file=sys.stderr)
     return 1 if crawler.failures else 0
 

@@ -30,9 +30,9 @@ def ask(pipeline: SharedPipeline, paths: Iterable[str]) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Fetch everything; exit status 1 if a request failed, 4 if a status was an error."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("url")
+    parser.add_argument("url", type=URL)
     options = parser.parse_args(argv)
-    url = URL(options.url)
+    url = options.url
     paths = (line.strip() for line in sys.stdin if line.strip())
     worst = 0
     with HTTPConnection.to(url, timeout=30) as conn, SharedPipeline(conn) as pipeline:

@@ -1,6 +1,9 @@
 """The programs under contrib/examples/, run as their users would run them."""
 
+import errno
+import os
 import re
+import runpy
 import socket
 import subprocess
 import sys
@@ -79,6 +82,45 @@ def test_backup_upload_stores_every_file(tree):
     assert (status, err) == (0, "")
     assert "4 files stored, 301001 bytes, 0 failures" in out
     assert store.files == {f"/b/{name.replace(' ', '%20')}": data for name, data in files.items()}
+
+
+def test_backup_upload_of_a_folder_that_is_not_there_is_no_success(tmp_path):
+    status, _, err = example("backup_upload.py", tmp_path / "missing", "http://127.0.0.1:1/")
+
+    assert status == 2
+    assert "missing is no directory" in err
+
+
+def test_backup_upload_counts_a_folder_that_cannot_be_read(tree, monkeypatch, capsys):
+    folder, _ = tree
+    scandir = os.scandir
+
+    def refusing(path):
+        if Path(path).name == "deep":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    main = runpy.run_path(str(ROOT / "contrib/examples/backup_upload.py"))["main"]
+    monkeypatch.setattr(os, "scandir", refusing)
+    with ScriptedServer(Store()) as server:
+        assert main([str(folder), f"http://127.0.0.1:{server.port}"]) == 1
+
+    out, err = capsys.readouterr()
+    assert out == "3 files stored, 1001 bytes, 1 failures\n"
+    assert err == f"{folder}/deep: not stored: {os.strerror(errno.EACCES)}\n"
+
+
+NO_URL = ["epoll_loop.py", "extract_links.py", "pipeline_threads.py"]
+
+
+@pytest.mark.parametrize(
+    ("name", "before"), [("backup_upload.py", ["."]), *((name, []) for name in NO_URL)]
+)
+def test_what_is_no_url_is_refused(name, before):
+    status, _, err = example(name, *before, "example.org")
+
+    assert status == 2
+    assert "invalid URL value: 'example.org'" in err
 
 
 def test_backup_upload_stores_files_whose_size_the_system_does_not_say(tmp_path):
