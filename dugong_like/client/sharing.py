@@ -38,7 +38,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from weakref import ref
 
-from ..connection.connection_view import watch_room
+from ..connection.connection_view import bytes_received, watch_room
 from ..errors import DugongError, PoolTimedOut, StateError
 from ..polling.contract import within
 from ..polling.timeouts import Given
