@@ -182,7 +182,7 @@ class DirectDispatch:
         if isinstance(member, Member):
             repeats = member.requests > 0 and may_repeat(request, exc)
             if ends_unused(exc):
-                self._pool.give_back(member)
+                self._pool.give_back(member, used=0)
             else:
                 self._pool.discard(member)
         else:
@@ -190,7 +190,7 @@ class DirectDispatch:
                 member.doubt()
             repeats = needs_http_1(request, exc) or may_repeat(request, exc)
             request.attempts -= repeats and isinstance(exc, InvalidRequest)  # nothing was sent
-            member.release()
+            member.release(requests=0 if ends_unused(exc) else 1)
         if not repeats:
             exc.request = request
             exc.label_request(request, mask_target(str(request.url)))

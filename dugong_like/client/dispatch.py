@@ -70,8 +70,8 @@ class Lease(Protocol):
         """True if it has served a request before."""
         ...
 
-    def release(self, keep_alive: str | None = None) -> None:
-        """Give it back, after a response with this field Keep-Alive."""
+    def release(self, keep_alive: str | None = None, requests: int = 1) -> None:
+        """Give it back, after so many *requests*, and a response with this field Keep-Alive."""
         ...
 
     def doubt(self) -> None:
@@ -264,7 +264,7 @@ def was_overtaken(exc: DugongError) -> bool:
 def _end(lease: Lease, exc: DugongError) -> None:
     """Give the connection back after *exc*, unless the exchange has begun."""
     if ends_unused(exc):
-        lease.release()  # the pool sees if the connection is usable
+        lease.release(requests=0)  # the pool sees if the connection is usable
         return
     if isinstance(exc, ConnectionTimedOut):
         lease.doubt()

@@ -52,9 +52,13 @@ class HeldConnection:
         self._origin = origin
         self._uses = 1
 
-    def put(self, lease: Lease, keep_alive: str | None) -> None:
-        """Keep the connection of *lease*, whose response with this field Keep-Alive is complete."""
+    def put(self, lease: Lease, keep_alive: str | None, requests: int = 1) -> None:
+        """Keep the connection of *lease*, whose response with this field Keep-Alive is complete.
+
+        *requests* is 0 if none was sent.
+        """
         self._keep_alive = keep_alive
+        self._uses -= 1 - requests
         if self._is_over or not lease.connection.is_reusable():
             self._give_back(lease)
         else:
@@ -71,7 +75,7 @@ class HeldConnection:
         if self._uses > 1:
             lease.discard()  # the server may have authenticated it
         else:
-            lease.release(self._keep_alive)
+            lease.release(self._keep_alive, self._uses)
 
 
 class _Holding:
@@ -115,11 +119,11 @@ class HeldLease:
         self._held = held
         self._lease: Lease | None = lease
 
-    def release(self, keep_alive: str | None = None) -> None:
+    def release(self, keep_alive: str | None = None, requests: int = 1) -> None:
         """Have the connection kept; see `HeldConnection.put`. A second call has no effect."""
         lease, self._lease = self._lease, None
         if lease is not None:
-            self._held.put(lease, keep_alive)
+            self._held.put(lease, keep_alive, requests)
 
     def doubt(self) -> None:
         """Do nothing: a connection without an answer is closed."""

@@ -261,8 +261,17 @@ class StreamLease:
                 return member.left(share.served)
         return 0
 
-    def release(self, keep_alive: str | None = None) -> None:  # noqa: ARG002 - not in HTTP/2
-        """Give the stream back, after a complete exchange; otherwise it is reset."""
+    def release(
+        self,
+        keep_alive: str | None = None,  # noqa: ARG002 - not in HTTP/2
+        requests: int = 1,
+    ) -> None:
+        """Give the stream back, after a complete exchange; otherwise it is reset.
+
+        *requests* is 0 if none was sent on it; those of a batch are counted by `count`.
+        """
+        if not requests and self._share is not None:
+            self._from.served -= 1
         self._end(keeps_view=self.connection.is_quiet())
 
     def doubt(self) -> None:

@@ -254,7 +254,7 @@ class Sharing:
     def take_tunnel(self, here: OriginPool, origin: Origin) -> StreamLease | None:
         """Do what `take_stream` does, if the server takes the extended CONNECT (RFC 8441).
 
-        That is looked at first: a connection that is taken and given back would count as used.
+        That is looked at first, so that none is taken in vain.
         """
         at = here.lent
         known = [] if at is None or at.is_forgotten else [each.connection for each in at.shares]
@@ -267,7 +267,7 @@ class Sharing:
             return None
         lease = self.take_stream(here, origin)
         if lease is not None and not _takes_connect(lease.whole):
-            lease.release()
+            lease.release(requests=0)
             return None
         return lease
 
@@ -306,7 +306,7 @@ class Sharing:
                 self.end(at, share)
                 raise
             if lease is not None:
-                lease.release()
+                lease.release(requests=0)
         return None
 
     def _use(self, at: SharedOrigin, share: Share, origin: Origin) -> StreamLease:

@@ -91,3 +91,15 @@ def test_waiting_for_the_first():
     got.release()
     held.end()
     assert places(pool) == (1, 0)
+
+
+def test_a_use_without_a_request_does_not_count():
+    pool, connector = pool_of(max_requests=2)
+    held = HeldConnection()
+    taken(held, pool).release(requests=0)
+    taken(held, pool).release()
+    held.end()
+    assert places(pool) == (1, 0)
+
+    taken(HeldConnection(), pool).discard()
+    assert len(connector.made) == 1

@@ -866,6 +866,24 @@ def test_request_with_fields_of_http_1_fails_if_only_http_2_is_allowed(certifica
     assert server.heads == []
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])  # by either way of the client
+def test_a_request_that_is_refused_unsent_does_not_count_as_one(certificate, client_of, method):
+    with server_of_both(certificate) as server:
+        client = client_of(
+            server, versions=("h2",), limits=Limits(max_connections=1, max_requests=4)
+        )
+        body = None if method == "GET" else iter([b"body"])
+        client.get("/")
+        for _ in range(2):
+            with pytest.raises(InvalidRequest):
+                client.request(method, "/", headers={"Connection": "close"}, content=body)
+        for _ in range(3):
+            client.get("/")
+        assert len(server.peers) == 1
+        client.get("/")
+        assert len(server.peers) == 2
+
+
 # ---- requests that the server has not processed
 
 

@@ -519,6 +519,18 @@ def test_limits_of_requests_and_age_hold_for_streams():
         lease.release()
 
 
+def test_stream_on_which_nothing_was_sent_does_not_count():
+    sharing, _, connector, _ = sharing_of(concurrency=9, max_requests=3)
+    took(sharing.co_acquire(origin())).release()
+    took(sharing.co_acquire(origin())).release(requests=0)
+    leases = [took(sharing.co_acquire(origin())) for _ in range(3)]
+    leases[0].release(requests=0)
+    leases.append(took(sharing.co_acquire(origin())))
+    assert used(connector, leases) == [0, 0, 1, 0]
+    for lease in leases:
+        lease.release()
+
+
 def test_lost_stream_is_given_back_with_a_warning():
     sharing, pool, _, _ = sharing_of(concurrency=1, max_per_origin=1)
     lease = took(sharing.co_acquire(origin()))

@@ -115,7 +115,7 @@ class StreamLane(Lane[Streams]):
         self._stop_waiting()
         if lease.connection.protocol != HTTP_2:
             place.is_pipelined = True
-            lease.release()
+            lease.release(requests=0)  # or it would have one less than the limit of the pool
             return False
         self._lease = lease  # type: ignore[assignment]  # it is one of HTTP/2
         assert self._lease is not None

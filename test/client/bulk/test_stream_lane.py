@@ -656,29 +656,53 @@ def test_a_list_makes_no_way_while_another_user_keeps_its_connection():
     assert len(server.peers) == 1
 
 
-def test_a_server_that_chooses_http_1(certificate, trusting):
+@pytest.fixture
+def chooses_http_1(certificate):
+    """Return a server that chooses HTTP/1.1, and a list: how many requests of each connection."""
     context = certificate.server_context()
     context.set_alpn_protocols(["http/1.1"])
+    counts = []
 
     def serve(sock):
+        number = len(counts)
+        counts.append(0)
         data = b""
         while part := sock.recv(65536):
             *heads, data = (data + part).split(b"\r\n\r\n")
             for head in heads:
+                counts[number] += 1
                 path = head.split(b" ")[1]
                 size = len(path)
                 sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (size, path))
 
-    with (
-        ScriptedServer(serve, context) as server,
-        Client(
-            ssl_context=trusting,
-            versions=("h2", "http/1.1"),
-            trust_env=False,
-            base_url=f"https://localhost:{server.port}",
-        ) as client,
-    ):
+    with ScriptedServer(serve, context) as server:
+        yield server, counts
+
+
+def https_client(server, trusting, **options):
+    return Client(
+        ssl_context=trusting,
+        versions=("h2", "http/1.1"),
+        trust_env=False,
+        base_url=f"https://localhost:{server.port}",
+        **options,
+    )
+
+
+def test_a_server_that_chooses_http_1(chooses_http_1, trusting):
+    with https_client(chooses_http_1[0], trusting) as client:
         assert right(list(client.map(paths(100))), 100)
+
+
+def test_the_look_at_the_version_is_no_request(chooses_http_1, trusting):
+    """The connection that has told it has as many requests as any other one."""
+    server, counts = chooses_http_1
+    with https_client(
+        server, trusting, limits=Limits(max_connections=1, max_requests=10)
+    ) as client:
+        assert right(list(client.map(paths(30))), 30)
+
+    assert counts == [10, 10, 10]
 
 
 def test_requests_that_are_observed_are_sent_one_by_one():
