@@ -11,8 +11,9 @@ was not woken yet is woken, and will lead. "Not woken yet", as one that was woke
 soon, or at all: it may be closed instead, and then does the same.
 
 **Sending.** Bytes have a position in the stream of all bytes. Every operation sends what is queued,
-whosever it is; if the socket takes no more, one waits until it does, and receives meanwhile. An
-operation whose bytes have to be sent waits until ``output.sent`` has come to its mark.
+whosever it is; if the socket takes no more, one waits until it does, and receives meanwhile. Until
+that one is resumed the others do not try. An operation whose bytes have to be sent waits until
+``output.sent`` has come to its mark.
 
 **Gathering.** While operations of a thread wait, the next one of it that opens a stream does not
 send at once, but at the end of the turn of its loop: it is the *gatherer*. Those of the thread that
@@ -89,8 +90,8 @@ class Pump:
     """
 
     __slots__ = (
-        *("_asleep", "_batch", "_child", "_curious", "_followers", "_gatherer", "_gathering"),
-        "_lost",
+        *("_asleep", "_batch", "_child", "_curious", "_followers", "_full", "_gatherer"),
+        *("_gathering", "_lost"),
         *("_gathers_until", "_marked", "_mixed", "_most_wakes", "_newest", "_of_stream"),
         *("_opener", "_owes_ack"),
         *(
@@ -127,6 +128,7 @@ class Pump:
         self._curious: dict[Waiter, None] = {}  # those who want `NEWS`
         self._reader: Waiter | None = None  # the one that leads
         self._writer: Waiter | None = None
+        self._full = False  # the socket took no more, and `_writer` was not resumed since
         self._wakes: list[Wake] = []  # for the next followers
         self._most_wakes = MOST_WAKES
         self._opener = 0  # the thread that has opened the last stream
@@ -541,6 +543,8 @@ class Pump:
             self._gatherer is waiter or time.monotonic() >= self._gathers_until
         ):
             self._gatherer, self._gathering = None, 0
+        if waiter.writes:
+            self._full = False
         if waiter.leads:
             return True
         if waiter.writes and self._reader is None and self._shared.reading.acquire(False):
@@ -700,10 +704,10 @@ class Pump:
     def _flush(self) -> None:
         """Send what is queued, as far as that is possible at once."""
         output = self.engine.output
-        if output.queued == output.sent or self._lost:
+        writer = self._writer
+        if output.queued == output.sent or self._lost or (self._full and writer is not None):
             return
         shared = self._shared
-        writer = self._writer
         if writer is None and not shared.sending.acquire(False):
             return  # it is being closed
         try:
@@ -712,6 +716,7 @@ class Pump:
                 if not self._batch:
                     self._batch = cast("list[Part]", output.take())
                 if not (count := stream.send(self._batch)):
+                    self._full = True
                     break
                 self._owes_ack = False
                 output.sent += count
@@ -726,6 +731,11 @@ class Pump:
         finally:
             if writer is None:
                 shared.sending.release()
+
+    def _flush_last(self) -> None:
+        """Send what is queued, as far as that is possible at once, as nobody tries again."""
+        self._full = False
+        self._flush()
 
     def _note_sent(self, sent: int) -> None:
         """Wake those whose bytes have been sent."""
@@ -793,7 +803,7 @@ class Pump:
             if self.on_room is not None and engine.max_streams > most:
                 self.news.append(self.on_room)
         if engine.ended is not None:
-            self._flush()  # GOAWAY
+            self._flush_last()  # GOAWAY
             self._end(engine.ended)
         elif engine.goaway is not None:
             self._shared.retire()
@@ -938,7 +948,7 @@ class Pump:
         """Send GOAWAY, if that is possible at once, and nothing more; under the lock."""
         if self.engine.ended is None and not self._lost:
             self.engine.say_goaway()
-            self._flush()
+            self._flush_last()
             self._lost = True
 
     def closed(self, exc: ConnectionClosed) -> None:

@@ -189,6 +189,74 @@ def test_a_socket_that_takes_nothing_is_waited_for_by_one(conn, stream, waits):
     assert [finish(each).body for each in going] == [b"/a", b"/b"]
 
 
+@pytest.fixture
+def refusals(stream):
+    """Return a list that has an item for each attempt to send that has sent nothing."""
+    made = []
+    send = stream.send
+
+    def counting(parts):
+        count = send(parts)
+        if not count:
+            made.append(count)
+        return count
+
+    stream.send = counting
+    return made
+
+
+def test_a_socket_that_takes_nothing_is_asked_again_when_the_one_that_waits_is_resumed(
+    conn, stream, waits, refusals
+):
+    """Whatever others queue meanwhile, in this thread or in another one."""
+    stream.room = 0
+    going, (need,) = begin(conn, "/a")
+    assert waits.writes(need)
+    del refusals[:]
+    going += begin(conn, "/b", "/c")[0]
+    others = []
+    thread = threading.Thread(target=lambda: others.extend(begin(conn, "/d", "/e")[0]))
+    thread.start()
+    thread.join()
+    going[2].close()  # which resets its stream
+    del going[2]
+    assert not refusals
+
+    assert waits.writes(next(going[0]))
+    assert len(refusals) == 1
+
+    stream.room = 1 << 20
+    next(going[0])
+    stream.arrive()
+    assert [finish(each).body for each in (*going, *others)] == [b"/a", b"/b", b"/d", b"/e"]
+
+
+def test_the_next_one_sends_if_the_one_that_waited_for_a_full_socket_is_closed(conn, stream, waits):
+    stream.room = 0
+    going, needs = begin(conn, "/a", "/b", "/c")
+
+    going[0].close()
+    stream.room = 1 << 20
+    assert needs[1].poll(0)
+    next(going[1])
+
+    stream.arrive()
+    assert [finish(each).body for each in going[1:]] == [b"/b", b"/c"]
+
+
+def test_goodbye_is_said_if_a_full_socket_has_room_again(conn, stream, waits):
+    """The one that waits for it was not resumed yet."""
+    stream.room = 0
+    (going,), _ = begin(conn, "/a")
+    stream.room = 1 << 20
+
+    conn.close()
+
+    assert [request[":path"] for request in stream.peer.requests] == ["/first", "/a"]
+    with pytest.raises(ConnectionClosed):
+        finish(going)
+
+
 def test_a_writer_that_is_closed_wakes_the_next_one(conn, stream, waits):
     """Its request, which is queued, leaves all the same, and is reset."""
     stream.room = 0
