@@ -166,15 +166,19 @@ class Stream(Protocol):
 
 
 def rest(parts: Sequence[Part], count: int) -> list[Part]:
-    """Return the rest of *parts* behind the first *count* bytes."""
-    left: list[Part] = []
-    for part in parts:
-        if count >= len(part):
-            count -= len(part)
-        else:
-            left.append(after(part, count) if count else part)
-            count = 0
-    return left
+    """Return the rest of *parts* behind the first *count* bytes.
+
+    It takes steps for those that are sent, as many more may wait behind them.
+    """
+    for sent, part in enumerate(parts):
+        size = len(part)
+        if count < size:
+            left = [*parts[sent:]]
+            if count:
+                left[0] = after(part, count)
+            return left
+        count -= size
+    return []
 
 
 def after(part: Part, count: int) -> Part:

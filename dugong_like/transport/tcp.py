@@ -222,10 +222,11 @@ class TCPStream(Waits):
 
 def send_many(sock: socket.socket, parts: Sequence[Part]) -> int:
     """Send several parts, usually with one system call, and return the number of bytes."""
+    parts = parts[:MAX_PARTS]  # first: many more may wait behind them
     if FileRange in map(type, parts):
         return send_parts(sock, parts)
     if hasattr(sock, "sendmsg"):
-        return sock.sendmsg(parts[:MAX_PARTS])  # type: ignore[arg-type]  # no file is there
+        return sock.sendmsg(parts)  # type: ignore[arg-type]  # no file is there
     return sock.send(parts[0])  # type: ignore[arg-type]  # Windows has no sendmsg
 
 

@@ -10,7 +10,7 @@ from concurrent import futures
 import pytest
 
 from dugong_like import POLLIN, POLLOUT, ConnectionClosed
-from dugong_like.transport.tcp import TCPStream, send_many
+from dugong_like.transport.tcp import MAX_PARTS, TCPStream, send_many
 
 
 @pytest.fixture
@@ -200,3 +200,14 @@ def test_systems_without_sendmsg_send_the_first_part():
             return len(part)
 
     assert send_many(Windows(), [b"abc", b"de"]) == 3
+
+
+def test_parts_beyond_those_of_one_call_of_the_system_are_not_looked_at():
+    class Parts(list):
+        def __iter__(self):
+            raise AssertionError("it was asked for all of them")
+
+    mine, other = socket.socketpair()
+    with mine, other:
+        assert send_many(mine, Parts([b"ab"] * 10_000)) == 2 * MAX_PARTS
+        assert other.recv(1 << 16) == b"ab" * MAX_PARTS

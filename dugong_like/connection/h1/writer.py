@@ -123,17 +123,18 @@ class Writer:
         try:
             self._is_cut_off = False
             parts = rest(parts, count)
+            total = sum(map(len, parts))
             while parts:
                 if self._unwaited >= TURN:  # as there is always room
                     yield from self._co_turn()
                     if self._session.stream is not stream:
                         self._session.check_usable()
                     self._check_unanswered(stream, exchange)
-                total = sum(map(len, parts))
                 sent = self._try(stream, exchange, parts, complete, total)
                 if sent is None:
                     sent = yield from self._co_wait(stream, exchange, parts, complete, total)
                 count += sent
+                total -= sent
                 parts = rest(parts, sent)
             finished = True
         except Exception as exc:

@@ -536,6 +536,27 @@ def test_what_is_left_of_parts():
     assert rest([large], 10)[0].obj is large  # nothing is copied
 
 
+class Counted(bytes):
+    """Bytes that count how often they are asked for their size."""
+
+    asked = 0
+
+    def __len__(self):
+        type(self).asked += 1
+        return super().__len__()
+
+
+@pytest.mark.parametrize("count", [0, 5, 10, 25])
+def test_what_waits_behind_the_rest_of_parts_is_not_looked_at(monkeypatch, count):
+    monkeypatch.setattr(Counted, "asked", 0)
+    parts = [Counted(b"0123456789") for _ in range(1000)]
+
+    left = rest(parts, count)
+
+    assert b"".join(left) == b"".join(parts)[count:]
+    assert Counted.asked == count // 10 + 1
+
+
 def test_writer_that_is_given_up_wakes_who_reads(monkeypatch):
     class Stream(ScriptedStream):
         def shut_down(self):
