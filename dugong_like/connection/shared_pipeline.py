@@ -9,10 +9,12 @@ The protocol between threads: `_lock` is held for a few steps, never while anyth
 called that belongs to the user. Under it are the queues, and the counts. The holder of `_driving`
 uses the pipeline below.
 
-Ctrl-C may come anywhere. A request is in a queue until its outcome is set, and everything that ends
-the pipeline may be done once more. `_is_inside` is true while the pipeline below is used and until
-what it has returned is set: one that begins to drive, and finds it so, knows that an answer may
-have been lost. It closes the pipeline, and each request that is not answered gets an error.
+Ctrl-C may come anywhere. What changes something that others wait for wakes them behind that, and
+once more if it is interrupted: else they would sleep until the next change. A request is in a queue
+until its outcome is set, and everything that ends the pipeline may be done once more. `_is_inside`
+is true while the pipeline below is used and until what it has returned is set: one that begins to
+drive, and finds it so, knows that an answer may have been lost. It closes the pipeline, and each
+request that is not answered gets an error.
 
 Not here: sending, reading and repeating (pipeline.py).
 """
@@ -127,10 +129,15 @@ class PendingAnswer(Future["Answer"]):
 
         The server may have acted on it, unless it was not sent yet.
         """
-        if not super().cancel():
-            return False
-        self._pipeline.note_cancelled(self)
-        return True
+        try:
+            is_cancelled = super().cancel()
+            if is_cancelled:
+                self._pipeline.note_cancelled(self)
+        except BaseException:  # Ctrl-C in the middle of it
+            if self.cancelled():
+                self._pipeline.note_cancelled(self)
+            raise
+        return is_cancelled
 
     def notify_cancelled(self) -> None:
         """Let `concurrent.futures.wait` know that it is cancelled, once."""
@@ -237,9 +244,12 @@ class SharedPipeline:
 
     def finish(self) -> None:
         """Say that no further request will come: `next` returns None after the last answer."""
-        self._finished = True
-        self._news.set()
-        self._make_room()
+        try:
+            self._finished = True
+            self._wake_all()
+        except BaseException:  # Ctrl-C in the middle of it
+            self._wake_all()
+            raise
 
     # ---- taking answers
 
@@ -291,8 +301,7 @@ class SharedPipeline:
                 self._reason = reason
             self._closed = self._finished = True
         self._give_up()
-        self._news.set()
-        self._make_room()
+        self._wake_all()
         if not self._ended:
             self._send()  # which ends it, unless somebody drives it, who does
 
@@ -317,16 +326,20 @@ class SharedPipeline:
 
     def _submit(self, pending: PendingAnswer) -> bool:
         """Put *pending* into the queue; False if there is no room."""
-        with self._lock:
-            if self._finished:
-                raise StateError("the pipeline takes no further request: finish() or close()")
-            if self._is_full():
-                return False
-            self._count += 1
-            self._bytes += pending.size
-            self._queued.append(pending)
-        if self._starved:
+        try:
+            with self._lock:
+                if self._finished:
+                    raise StateError("the pipeline takes no further request: finish() or close()")
+                if self._is_full():
+                    return False
+                self._count += 1
+                self._bytes += pending.size
+                self._queued.append(pending)
+            if self._starved:
+                self._news.set()
+        except BaseException:  # Ctrl-C, perhaps behind the queue
             self._news.set()
+            raise
         return True
 
     def _is_full(self) -> bool:
@@ -356,11 +369,11 @@ class SharedPipeline:
 
         After an interruption it may be called again.
         """
-        with self._lock:
-            if not pending.taken:
-                size = 0 if isinstance(outcome, Exception) else len(outcome.body)
-                self._bytes += size - pending.size
-                pending.size = size
+        try:
+            self._note_size(pending, 0 if isinstance(outcome, Exception) else len(outcome.body))
+        except BaseException:  # Ctrl-C in the middle of it
+            self._make_room()
+            raise
         with suppress(InvalidStateError):  # cancelled, or another thread was faster
             if isinstance(outcome, Exception):
                 pending.set_exception(outcome)
@@ -372,6 +385,15 @@ class SharedPipeline:
                     self._note_done(pending)
                 if queue and queue[0] is pending:  # still: no handler of a signal has closed it
                     queue.popleft()
+
+    def _note_size(self, pending: PendingAnswer, size: int) -> None:
+        """Note that *pending* keeps *size* bytes in memory from now on."""
+        with self._lock:
+            if pending.taken:
+                return
+            self._bytes += size - pending.size
+            pending.size = size
+        self._make_room()
 
     def _note_done(self, pending: PendingAnswer) -> None:
         """Let `next` find *pending*, if somebody wants it; after an interruption once more."""
@@ -400,21 +422,30 @@ class SharedPipeline:
 
     def note_taken(self, pending: PendingAnswer) -> None:
         """Note that somebody has got the answer of *pending*."""
-        with self._lock:
-            if pending.taken:
-                return
-            pending.taken = True
-            self._count -= 1
-            self._bytes -= pending.size
-            while self._done and self._done[0].taken:
-                self._done.popleft()
-        self._make_room()
+        try:
+            with self._lock:
+                if pending.taken:
+                    return
+                pending.taken = True
+                self._count -= 1
+                self._bytes -= pending.size
+                while self._done and self._done[0].taken:
+                    self._done.popleft()
+            self._make_room()
+        except BaseException:  # Ctrl-C in the middle of it
+            self._make_room()
+            raise
 
     def note_cancelled(self, pending: PendingAnswer) -> None:
-        """Note that nobody wants the answer of *pending*."""
+        """Note that nobody wants the answer of *pending*; after an interruption once more."""
         self.note_taken(pending)
         self._looks = len(self._driving.waiting) + 1
         self._news.set()
+
+    def _wake_all(self) -> None:
+        """Wake the one that drives, and those who wait for room, if there is any."""
+        self._news.set()
+        self._make_room()
 
     def _make_room(self) -> None:
         """Wake those who wait for room, if there is any."""

@@ -615,3 +615,150 @@ def test_an_answer_that_is_lost_is_replaced_by_an_error_and_not_by_the_next_one(
                 assert isinstance(each, NotAnswered)
                 assert each.request_sent == "maybe"
             assert [each.result().body for each in pending[lost:]] == [b"1", b"2"][lost - 1 :]
+
+
+class Asleep:
+    """A shared pipeline over a script, and operations that wait for something to happen."""
+
+    def __init__(self, script, **options):
+        self.conn = HTTPConnection("example.org", transport=ScriptedTransport(script))
+        self.pipeline = SharedPipeline(self.conn, **options)
+        self.pending = []
+        self.ops = []
+        self.needs = []
+
+    def begin(self, op):
+        need = next(op)
+        while need.poll(0):
+            need = next(op)
+        self.ops.append(op)
+        self.needs.append(need)
+
+    def sleeps(self):
+        """Return True if none of the operations is resumed, as it should be."""
+        return not any(need.poll(0) for need in self.needs)
+
+    def close(self):
+        for op in self.ops:
+            op.close()
+        self.pipeline.close()
+        self.conn.close()
+
+
+def asleep_for_a_request():
+    case = Asleep([answer("/0")])
+    case.begin(case.pipeline.co_next())
+    return case
+
+
+def asleep_for_room():
+    case = Asleep([answer("/0")], most=1)
+    case.pending.append(case.pipeline.submit(get(0)))
+    case.begin(case.pipeline.co_submit(get(1)))
+    return case
+
+
+def asleep_for_room_of_an_answer():
+    case = asleep_for_room()
+    streams.finish(case.pipeline.co_until(case.pending[0].done))
+    return case
+
+
+@pytest.fixture
+def silent():
+    """Return the descriptor of a stream from which nothing comes."""
+    with Wake() as never:
+        yield never.fd
+
+
+@pytest.mark.parametrize(
+    ("make", "call", "has_happened"),
+    [
+        pytest.param(
+            asleep_for_a_request,
+            lambda case: case.pipeline.submit(get(0)),
+            lambda case: case.pipeline._queued,
+            id="submit",
+        ),
+        pytest.param(
+            asleep_for_a_request,
+            lambda case: case.pipeline.finish(),
+            lambda case: case.pipeline._finished,
+            id="finish-request",
+        ),
+        pytest.param(
+            asleep_for_room,
+            lambda case: case.pipeline.finish(),
+            lambda case: case.pipeline._finished,
+            id="finish-room",
+        ),
+        pytest.param(
+            asleep_for_room_of_an_answer,
+            lambda case: case.pending[0].result(),
+            lambda case: not case.pipeline._is_full(),
+            id="result",
+        ),
+        pytest.param(
+            asleep_for_room_of_an_answer,
+            lambda case: case.pipeline.next(),
+            lambda case: not case.pipeline._is_full(),
+            id="next",
+        ),
+        pytest.param(
+            asleep_for_room,
+            lambda case: case.pending[0].cancel(),
+            lambda case: case.pending[0].cancelled(),
+            id="cancel",
+        ),
+    ],
+)
+def test_ctrl_c_leaves_nobody_asleep_for_whom_something_has_happened(make, call, has_happened):
+    happened = 0
+    modules = shared_pipeline, fair_lock, holding, concurrent.futures._base
+    for case in ctrl_c_at_each_place(make, call, *modules):
+        if has_happened(case):
+            happened += 1
+            assert not case.sleeps()
+        case.close()
+    assert happened
+
+
+def test_ctrl_c_in_cancel_leaves_nobody_asleep_who_waits_for_that_answer(monkeypatch, silent):
+    """Another one drives, and has to let it see."""
+    monkeypatch.setattr(streams.ScriptedStream, "fd", silent)
+
+    def make():
+        case = Asleep([])
+        case.conn.close()
+        stream = streams.ScriptedStream([streams.WOULD_BLOCK] * 100)
+        case.conn = streams.connection(monkeypatch, stream)
+        case.pipeline = SharedPipeline(case.conn)
+        case.pending = [case.pipeline.submit(get(number)) for number in range(2)]
+        for each in case.pending:
+            case.begin(each.co_result())
+        return case
+
+    happened = 0
+    modules = shared_pipeline, fair_lock, holding, concurrent.futures._base
+    for case in ctrl_c_at_each_place(make, lambda case: case.pending[1].cancel(), *modules):
+        if case.pending[1].cancelled():
+            happened += 1
+            assert case.needs[0].poll(0)
+            case.needs[0] = next(case.ops[0])
+            assert case.needs[1].poll(0)
+            with pytest.raises(concurrent.futures.CancelledError):
+                streams.finish(case.ops[1])
+        case.close()
+    assert happened
+
+
+def test_a_body_that_was_sent_makes_room_when_its_answer_is_smaller():
+    """Whether anybody has taken that or not."""
+    case = Asleep([answer("/0")], max_bytes=1000)
+    case.pending.append(case.pipeline.submit(Request("PUT", "/0", body=bytes(1000))))
+    case.begin(case.pipeline.co_submit(get(1)))
+
+    streams.finish(case.pipeline.co_until(case.pending[0].done))
+
+    assert not case.sleeps()
+    case.close()
