@@ -67,9 +67,7 @@ class TCPStream(Waits):
             raise lost(exc) from exc
         return None if count == 0 and not self._is_the_end() else count
 
-    def recv_all_into(self, buffer: memoryview) -> int | None:
-        """See `Stream.recv_all_into`."""
-        return self.recv_into(buffer)
+    recv_all_into = recv_into  # the same, as it has no records; bodies are received by it
 
     def _is_the_end(self) -> bool:
         """Check, at the end of the stream, whether the sender got the report of a reset.

@@ -136,7 +136,7 @@ class BodyReader:
             count = buffer.take_into(target)
         else:
             stream = self._session.live_stream()
-            if buffer.is_turn_over() or (received := stream.recv_into(target)) is None:
+            if buffer.is_turn_over() or (received := stream.recv_all_into(target)) is None:
                 self._note_blocked()
                 return None
             if not received:

@@ -569,6 +569,31 @@ def test_nobody_is_told_in_the_middle_of_much(monkeypatch):
     assert stream.acknowledged == 2
 
 
+class Records(ScriptedStream):
+    """A stream of which `recv` and `recv_into` give no more than one record, as with TLS."""
+
+    def recv_all_into(self, buffer):
+        total = 0
+        while total < len(buffer) and (count := self.recv_into(buffer[total:])):
+            total += count
+        return total or None
+
+
+def test_many_short_records_are_read_into_memory_at_once(monkeypatch):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n"
+    records = [pattern(1000)] * 250
+    stream = Records([head, WOULD_BLOCK, *records, WOULD_BLOCK, *records[:150]])
+    conn = connection(monkeypatch, stream)
+    conn.send_request("GET", "/")
+    finish(conn.co_read_response())
+    buffer = bytearray(300_000)
+
+    assert finish(conn.co_readinto(buffer)) == 250_000
+    assert buffer[:250_000] == pattern(1000) * 250
+    assert finish(conn.co_readinto(buffer)) == 150_000
+    assert finish(conn.co_readinto(buffer)) == 0
+
+
 def test_server_is_told_behind_much_as_well(monkeypatch):
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n"
     stream = ScriptedStream([head, WOULD_BLOCK, bytes(300_000), WOULD_BLOCK, OK])
