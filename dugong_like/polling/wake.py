@@ -246,9 +246,13 @@ def co_checkpoint() -> Co[None]:
             return
         flag.set()
         ready = flag, PollNeeded(flag.fd, POLLIN).because("checkpoint")
+    fd = ready[0].fd
+    # Or the garbage collector finalizes it with an operation that it finds, which puts it back.
+    _lent[fd] = ready
     try:
         yield ready[1]
     finally:
+        _lent.pop(fd, None)  # first: once it is closed the number is another one's
         if len(_ready) < MOST_READY:
             _ready.append(ready)
         else:
@@ -258,6 +262,7 @@ def co_checkpoint() -> Co[None]:
 # Flags that stay set, and the waits for them. No two operations wait for the same one, as loops do
 # not allow that; a child process shares them with its parent, and neither changes them.
 _ready: Final[list[tuple[Wake, PollNeeded]]] = []
+_lent: Final[dict[int, tuple[Wake, PollNeeded]]] = {}  # those that are waited for, by descriptor
 
 
 def checkpoint_descriptors() -> int:

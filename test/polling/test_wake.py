@@ -1,5 +1,6 @@
 """Wake: a flag that any thread may set and any loop can wait for, on each system."""
 
+import gc
 import os
 import select
 import threading
@@ -9,6 +10,7 @@ import pytest
 
 from dugong_like import POLLIN, PollNeeded, Wake, run
 from dugong_like.polling import wake as wake_
+from dugong_like.polling.wake import co_checkpoint
 
 
 @pytest.fixture(params=["_EventFD", "_Pipe", "_SocketPair"])
@@ -161,3 +163,17 @@ def test_source_of_a_flag_that_is_gone():
 
 def run_select(wake):
     return bool(select.select([wake.fd], [], [], 0)[0])
+
+
+def test_a_checkpoint_that_the_garbage_collector_finds_leaves_its_descriptor_open():
+    """It finalizes the flag, too, if only the operation has it: then the next one has none."""
+    going = co_checkpoint()
+    fd = next(going).fd
+    circle = [going]
+    circle.append(circle)
+
+    del going, circle
+    gc.collect()
+
+    os.fstat(fd)
+    assert [need.fd for need in co_checkpoint()] == [fd]
