@@ -9,7 +9,7 @@ The protocol between threads: `_lock` is held for a few steps, never while anyth
 called that belongs to the user. Under it are the queues, and the counts. The holder of `_driving`
 uses the pipeline below.
 
-Ctrl-C may come anywhere. What changes something that others wait for wakes them behind that, and
+Ctrl-C may come anywhere. A call that changes something wakes those who wait for that behind it, and
 once more if it is interrupted: else they would sleep until the next change. A request is in a queue
 until its outcome is set, and everything that ends the pipeline may be done once more. `_is_inside`
 is true while the pipeline below is used and until what it has returned is set: one that begins to
