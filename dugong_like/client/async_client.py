@@ -12,7 +12,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
-from ..drivers.detect import runner, wait_of
+from ..drivers.detect import runner, shortest, wait_of
 from ..errors import InvalidOption
 from ..polling.twin_documentation import twin_of
 from .client import Client, missing_attribute, refuse_setting
@@ -231,7 +231,7 @@ class AsyncClient:
         from ..connection.async_websocket import Opening  # noqa: PLC0415 - for those who open one
 
         opening, run = self._client.co_websocket(url, **options), runner()
-        return Opening(opening, run, handler, at_once=wait_of(run) is not None)
+        return Opening(opening, shortest(run), handler, at_once=wait_of(run) is not None)
 
     @twin_of(Client.co_warm)
     async def warm(self, place: URL | Origin | str, count: int = 1) -> None:

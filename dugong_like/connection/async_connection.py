@@ -15,7 +15,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Gener
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar, Unpack
 
-from ..drivers.detect import Runner, runner, wait_of
+from ..drivers.detect import Runner, runner, shortest, wait_of
 from ..http.arguments import check_callable
 from ..http.headers import Fields
 from ..http.redaction import quoted
@@ -153,7 +153,8 @@ class AsyncConnection:
         opening = self.connection.co_websocket(path, headers, **options)
         from .async_websocket import Opening  # noqa: PLC0415 - for those who open one
 
-        return Opening(opening, self.run, at_once=wait_of(self.run) is not None)
+        run = shortest(self.run)
+        return Opening(opening, run, at_once=wait_of(self.run) is not None)
 
     async def send(self, request: Request) -> Exchange:
         """Awaitable twin of `HTTPConnection.co_send`, to which the body may come asynchronously.

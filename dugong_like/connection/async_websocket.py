@@ -63,8 +63,7 @@ class AsyncWebSocket:
 
     async def recv(self, timeout: float | None = None) -> Message:  # noqa: ASYNC109 - as the twins
         """Do what `WebSocket.co_recv` does."""
-        message: Message = await self._run(self._websocket.co_recv(timeout))
-        return message
+        return await self._run(self._websocket.co_recv(timeout))  # type: ignore[no-any-return]
 
     async def recv_piece(
         self,

@@ -130,7 +130,7 @@ class WebSocket(Pump):
             if self._whole:
                 if self._steps.is_over():
                     yield from co_checkpoint()
-            elif timeout is None and self._begin_alone():
+            elif timeout is None:
                 yield from self._co_fill_alone()
             if not self._whole:
                 yield from self._co_receive(lambda: self._whole, timeout)
@@ -170,8 +170,8 @@ class WebSocket(Pump):
         """Return the first complete message; the lock is held."""
         self._whole -= 1
         piece = self._pieces.popleft()
-        self._ahead -= len(piece.data)
         data = piece.data
+        self._ahead -= len(data)
         if piece.is_last:
             if isinstance(data, str):
                 return data

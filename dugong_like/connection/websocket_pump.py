@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from threading import Lock, RLock
+from threading import RLock
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import ConnectionClosed, ConnectionTimedOut, DugongError, WebSocketClosed
@@ -41,6 +41,7 @@ from ..polling.wake import Wake, co_checkpoint
 if TYPE_CHECKING:
     from ..http.websocket.frames import Frames
     from ..http.websocket.options import WebSocketOptions
+    from ..transport.exclusive import StreamInUse
 
 SIZE: Final = 65536  # bytes that are received at once
 MAX_AHEAD: Final = 1 << 20  # bytes of messages that are received while nobody wants them
@@ -55,10 +56,12 @@ class ByteStream(Protocol):
 
     Attributes:
         origin: the URL of the peer, for messages of errors.
-        reading: locked by the one that receives.
-        sending: locked by the one that sends.
+        in_use: its locks are held by the one that receives and the one that sends; whoever releases
+            one closes what was left there.
 
     """
+
+    in_use: StreamInUse
 
     @property
     def origin(self) -> str:
@@ -66,22 +69,8 @@ class ByteStream(Protocol):
         ...
 
     @property
-    def reading(self) -> Lock:
-        """See the attribute."""
-        ...
-
-    @property
-    def sending(self) -> Lock:
-        """See the attribute."""
-        ...
-
-    @property
     def is_open(self) -> bool:
         """True until it is closed."""
-        ...
-
-    def after_use(self) -> None:
-        """Be told that one of the locks was released."""
         ...
 
     def try_recv(self, size: int) -> bytes | None:
@@ -175,25 +164,25 @@ class Pump:
         rest = self._rest
         moved = False
         try:
-            while True:
+            while rest or frames.output:
                 if not rest:
-                    if not frames.output:
-                        self._replies = 0
-                        return moved
                     with self._lock:
                         queued = frames.take_output()
                         rest = self._rest = queued[0] if len(queued) == 1 else b"".join(queued)
                         self._taken += len(rest)
+                size = len(rest)
                 if self._deaf is None and self._lost is None:
                     sent = self._stream.try_send(rest)
                     if sent is None:
                         return moved
                 else:
-                    sent = len(rest)  # nobody takes it any more
-                rest = self._rest = b"" if sent == len(rest) else memoryview(rest)[sent:]
+                    sent = size  # nobody takes it any more
+                rest = self._rest = b"" if sent == size else memoryview(rest)[sent:]
                 self._sent += sent
-                self._steps.add(sent)
+                self._steps.done += sent
                 moved = True
+            self._replies = 0
+            return moved
         except ConnectionClosed as exc:
             self._deaf = exc
             return True
@@ -220,7 +209,7 @@ class Pump:
                 if frames.output:
                     self._replies += frames.output_size() - queued
                 self._dispatch()
-            self._steps.add(len(data))
+            self._steps.done += len(data)
         except ConnectionClosed as exc:
             self._lose(exc)
         except BaseException as exc:
@@ -251,7 +240,8 @@ class Pump:
 
     def _flush_now(self) -> None:
         """Send what can be sent at once, unless another operation does it."""
-        lock = self._stream.sending
+        in_use = self._stream.in_use
+        lock = in_use.sending
         held = False
         try:
             (held,) = map(lock.acquire, NOT_BLOCKING)  # see holding.py
@@ -261,26 +251,24 @@ class Pump:
             if held:
                 try:
                     lock.release()
-                    self._after_use(None)
+                    if self._waiting or in_use.left is not None:
+                        self._after_use(None)
                 except BaseException:  # Ctrl-C, behind one of these
                     self._after_use(None)
                     raise
 
     # ---- waiting
 
-    def _begin_alone(self) -> bool:
-        """Return True if nothing has to be sent; see `_co_fill_alone`."""
-        return not (
-            self._rest or self._at_end or self._probed_at is not None or self._frames.output
-        )
-
     def _co_fill_alone(self) -> Co[None]:
         """Wait for bytes and receive them once, unless another operation does.
 
-        That is all there is to do as long as nobody sends and the server is not late: a shorter
-        way than that of `_co_pump`, which goes on from there.
+        That is all there is to do as long as nothing has to be sent and the server is not late: a
+        shorter way than that of `_co_pump`, which goes on from there.
         """
-        lock = self._stream.reading
+        if self._rest or self._at_end or self._probed_at is not None or self._frames.output:
+            return
+        in_use = self._stream.in_use
+        lock = in_use.reading
         held = False
         try:
             (held,) = map(lock.acquire, NOT_BLOCKING)  # see holding.py
@@ -297,7 +285,8 @@ class Pump:
             if held:
                 try:
                     lock.release()
-                    self._after_use(None)
+                    if self._waiting or in_use.left is not None:
+                        self._after_use(None)
                 except BaseException:  # Ctrl-C, behind one of these
                     self._after_use(None)
                     raise
@@ -327,7 +316,7 @@ class Pump:
                 if use.moved:
                     self._after_use(use.flag)
                 else:  # to wake others, which wake this one, would go on until something moves
-                    self._stream.after_use()
+                    self._give_back()
             return result
         finally:
             try:
@@ -410,10 +399,16 @@ class Pump:
     def _after_use(self, own: Wake | None) -> None:
         """Wake those that wait, as a lock was released just now, except *own*."""
         try:
-            self._stream.after_use()
+            self._give_back()
         finally:
             if self._waiting:
                 self._wake_others(own)
+
+    def _give_back(self) -> None:
+        """Close what was left by the one that closed, as a lock was released just now."""
+        in_use = self._stream.in_use
+        if in_use.left is not None:
+            in_use.give_back()
 
     def _wake_others(self, own: Wake | None) -> None:
         for flag in list(self._waiting):
@@ -491,7 +486,7 @@ class _Use:
     __slots__ = ("_locks", "flag", "moved", "reading", "writing")
 
     def __init__(self, stream: ByteStream) -> None:
-        self._locks = stream.reading, stream.sending
+        self._locks = stream.in_use.reading, stream.in_use.sending
         self.reading = self.writing = self.moved = False
         self.flag: Wake | None = None
 

@@ -156,7 +156,7 @@ async def run(op: Co[T]) -> T:
     """
     if type(op) is not GeneratorType:  # rare, and an unconditional call is slower
         check_operation(op)
-    return await _co_run(op)
+    return await co_run(op)
 
 
 @types.coroutine
@@ -181,8 +181,11 @@ def wait(need: PollNeeded) -> Generator[_Pause, None, None]:
 
 
 @types.coroutine
-def _co_run(op: Co[T]) -> Generator[_Pause, None, T]:
-    """Run *op* for `run`, without a new object for each wait."""
+def co_run(op: Co[T]) -> Generator[_Pause, None, T]:
+    """Run *op* as `run` does, without a frame more; for callers that have made it themselves.
+
+    No new object is made for each wait.
+    """
     pause: _Pause | None = None
     try:
         need = next(op)

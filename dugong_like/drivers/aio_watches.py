@@ -128,23 +128,26 @@ class NearSteps:
     Args:
         loop: the loop.
 
+    Attributes:
+        thread: the thread that resumes an operation at the moment, as `resume` does; or 0.
+
     """
 
-    __slots__ = ("_loop", "_queue", "_queued", "_thread")
+    __slots__ = ("_loop", "_queue", "_queued", "thread")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = ref(loop)
         self._queue: deque[tuple[Waiter, Callable[[], object]]] = deque()
         self._queued = False  # True if the loop is going to call this
-        self._thread = 0  # that resumes an operation at the moment
+        self.thread = 0
 
     def resume(self, waiter: Waiter) -> None:
         """Resume *waiter* now, and those soon that wait for a flag which it sets."""
-        self._thread = get_ident()
+        self.thread = get_ident()
         try:
             waiter.resume()
         finally:
-            self._thread = 0
+            self.thread = 0
 
     def add(self, waiter: Waiter, then: Callable[[], object]) -> bool:
         """Have *waiter* resumed soon, see `NearRegistration.resume`.
@@ -152,7 +155,7 @@ class NearSteps:
         The loop has to be in the middle of a callback: while it waits for descriptors, this may be
         a handler of signals, which would not end that. Only what `resume` does is known to be one.
         """
-        if self._thread != get_ident():
+        if self.thread != get_ident():
             return False
         self._queue.append((waiter, then))
         if not self._queued:
@@ -169,7 +172,7 @@ class NearSteps:
         """Resume those that were added before; called by the loop."""
         self._queued = False
         queue = self._queue
-        self._thread = get_ident()
+        self.thread = get_ident()
         try:
             for _ in range(len(queue)):
                 waiter, then = queue.popleft()
@@ -178,7 +181,7 @@ class NearSteps:
                 finally:
                     then()
         finally:
-            self._thread = 0
+            self.thread = 0
             if queue and not self._queued:
                 self._call_soon()
 
@@ -270,7 +273,7 @@ class Watch:
             return None
         waiter.resting = False
         deadline = waiter.deadline = need.deadline
-        if deadline is not None:
+        if deadline is not None and deadline < self._alarm_at:
             self.set_alarm(deadline)
         return waiter
 
@@ -380,8 +383,13 @@ class Watch:
         reader = self._reader
         if reader is None or reader.resting:
             self._disarm(POLLIN)  # it would spin otherwise
-        else:
-            self._near.resume(reader)
+            return
+        near = self._near
+        near.thread = get_ident()  # as `resume` does, which is a call
+        try:
+            reader.resume()
+        finally:
+            near.thread = 0
 
     def _writable(self) -> None:
         writer = self._writer

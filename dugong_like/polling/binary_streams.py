@@ -274,7 +274,7 @@ class BinaryWriter(_Waiting):
                     raise
                 yield need
             else:
-                self._steps.add(count)
+                self._steps.done += count
                 left = left[count:]
         return size
 
@@ -387,5 +387,5 @@ class BinaryReader(_Waiting):
             yield from co_checkpoint()
         while (data := self.read_some(size)) is None:
             yield self.need()
-        self._steps.add(len(data))
+        self._steps.done += len(data)
         return bytes(data)

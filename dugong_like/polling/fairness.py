@@ -21,21 +21,20 @@ class StepCounter:
 
     Two threads may use it at once: a step may be lost then, which does no harm.
 
+    Attributes:
+        done: bytes since the last turn of others; add those that were moved.
+
     """
 
-    __slots__ = ("_done",)
+    __slots__ = ("done",)
 
     def __init__(self) -> None:
-        self._done = 0
-
-    def add(self, count: int) -> None:
-        """Note that *count* bytes were moved."""
-        self._done += count
+        self.done = 0
 
     def is_over(self) -> bool:
         """Count a step; return True if other operations of the loop are to run before it."""
-        self._done += STEP
-        if self._done < TURN:
+        self.done += STEP
+        if self.done < TURN:
             return False
-        self._done = 0
+        self.done = 0
         return True

@@ -158,9 +158,9 @@ class TCPStream(Waits):
         self.waiting = True
         if self._low_water != 1:
             self._set_low_water(1)
-        if deadline is None and (need := self._read_need) is not None:
-            return need  # as `need` does, which is a call
-        return self.need(POLLIN, deadline)
+        if deadline is not None:  # as `need` does, which is a call
+            return PollNeeded(self.fd, POLLIN, deadline, self._source or self._known_source())
+        return self._read_need or self.need(POLLIN, None)
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
         """See `Stream.wanted_by_send`."""

@@ -103,7 +103,7 @@ class Socket:
         self.stream = NetworkStream(ScriptedStream([WOULD_BLOCK, b"ab", END], rooms=rooms))
 
     def locks(self):
-        return [self.stream.reading, self.stream.sending]
+        return [self.stream.in_use.reading, self.stream.in_use.sending]
 
 
 class Frames:
@@ -116,7 +116,8 @@ class Frames:
 
     def locks(self):
         ws = self.websocket
-        return [ws._receiving, ws._order.lock, ws._lock, self.stream.reading, self.stream.sending]
+        in_use = self.stream.in_use
+        return [ws._receiving, ws._order.lock, ws._lock, in_use.reading, in_use.sending]
 
 
 class Turns:
@@ -426,7 +427,7 @@ def messages(direction):
     def made(_):
         case = Frames()
         case.watched = Watched()
-        setattr(case.websocket._stream, direction, case.watched)
+        setattr(case.websocket._stream.in_use, direction, case.watched)
         case.websocket._waiting = [case.watched]
         return case
 

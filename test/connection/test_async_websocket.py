@@ -5,6 +5,7 @@ import asyncio
 import pytest
 import trio
 from kit.frames import websocket
+from kit.steps import Steps
 from kit.websocket_servers import serving
 
 from dugong_like import (
@@ -89,6 +90,23 @@ def test_a_whole_conversation(server, loop):
             await ws.recv()
 
     loop(main())
+
+
+def test_an_echo_on_asyncio_takes_few_steps(server):
+    """39 frames of this library, which go to and from the loop once."""
+
+    async def main():
+        async with opening(server) as ws:
+            for _ in range(20):
+                await ws.send("known")
+                assert await ws.recv() == "known"
+            with Steps(of="dugong_like") as steps:
+                await ws.send("counted")
+                assert await ws.recv() == "counted"
+        assert 0 < steps.frames <= 41
+        assert 0 < steps.codes <= 1350
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "trio"])

@@ -215,7 +215,7 @@ def test_one_that_finds_all_sent_by_another_thread_does_not_keep_others_from_sen
     begun(op)
 
     assert [payload for _, payload, _, _ in parsed(stream.sent)] == [b"1"]
-    assert not stream.sending.locked()
+    assert not stream.in_use.sending.locked()
     op.close()
 
 

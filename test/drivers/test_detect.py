@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from dugong_like import Wake
 from dugong_like.drivers import aio
-from dugong_like.drivers.detect import runner, wait_of
+from dugong_like.drivers.detect import runner, shortest, wait_of
 
 
 def test_asyncio():
@@ -23,6 +24,25 @@ def test_what_waits_is_known_of_asyncio_only():
 
     assert wait_of(aio.run) is aio.wait
     assert wait_of(run) is None
+
+
+def test_the_shortest_way_does_the_same():
+    async def run(op):
+        return await aio.run(op)
+
+    assert shortest(run) is run
+    assert shortest(aio.run) is not aio.run
+
+    def co_wait():
+        with Wake() as wake:
+            wake.set()
+            yield wake.need()
+        return "done"
+
+    async def main():
+        return await shortest(aio.run)(co_wait())
+
+    assert asyncio.run(main()) == "done"
 
 
 def test_trio():

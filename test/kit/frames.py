@@ -4,12 +4,12 @@ Not here: servers (kit/websocket_servers.py).
 """
 
 import struct
-from threading import Lock
 
 from dugong_like import PollNeeded
 from dugong_like.connection.websocket import WebSocket
 from dugong_like.http.websocket.options import WebSocketOptions
 from dugong_like.polling.contract import POLLIN
+from dugong_like.transport.exclusive import StreamInUse
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 FIN, RSV1, RSV2, RSV3 = 0x80, 0x40, 0x20, 0x10
@@ -92,13 +92,10 @@ class MemoryBytes:
         self.rooms = []
         self.waits = []
         self.is_open = True
-        self.reading, self.sending = Lock(), Lock()
-
-    def after_use(self):
-        pass
+        self.in_use = StreamInUse()
 
     def try_recv(self, size):
-        assert self.reading.locked()
+        assert self.in_use.reading.locked()
         if not self.incoming:
             return None
         data = self.incoming.pop(0)
@@ -110,7 +107,7 @@ class MemoryBytes:
         return data
 
     def try_send(self, data):
-        assert self.sending.locked()
+        assert self.in_use.sending.locked()
         room = self.rooms.pop(0) if self.rooms else len(data)
         if isinstance(room, BaseException):
             raise room

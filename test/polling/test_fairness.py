@@ -20,13 +20,13 @@ def test_a_turn_is_over_after_so_many_steps_and_the_next_one_begins():
 @pytest.mark.parametrize("count", [TURN - STEP, TURN, 100 * TURN])
 def test_a_turn_is_over_after_so_many_bytes(count):
     counter = StepCounter()
-    counter.add(count)
+    counter.done += count
 
     assert turns(counter, TURN // STEP - 1) == [0]
 
 
 def test_bytes_and_steps_count_together():
     counter = StepCounter()
-    counter.add(TURN // 2)
+    counter.done += TURN // 2
 
     assert turns(counter, TURN // STEP) == [TURN // STEP // 2 - 1]

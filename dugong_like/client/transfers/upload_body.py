@@ -267,7 +267,7 @@ class FileBody:
         if self._steps.is_over():
             yield from co_checkpoint()
         data = (yield from self._co_next(size)) if size else memoryview(b"")
-        self._steps.add(len(data))
+        self._steps.done += len(data)
         if not data:
             self.check()
             if self.length is not None and self.sent < self.length:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import partial
-from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from ...errors import ConnectionClosed, DugongError, InvalidRequest
@@ -22,6 +21,7 @@ from ...http.request import BodyFollowing
 from ...polling.combinators import Bundle, earlier
 from ...polling.progress_deadline import ProgressDeadline
 from ...polling.timeouts import limited
+from ...transport.exclusive import StreamInUse
 from ..time_out_messages import NO_SETTINGS, NOT_SENT
 from .limits import Limit
 from .request_writer import RequestWriter
@@ -120,6 +120,7 @@ class Tunnel:
         stream: its response has opened the tunnel. It is taken over.
 
     Attributes:
+        in_use: see `ByteStream.in_use`.
         origin: the URL of the server, for messages of errors.
         timeout: seconds in which something can be sent, while an operation waits for that; None
             sets no limit. Its first value is that of the connection.
@@ -136,8 +137,7 @@ class Tunnel:
         self._shared = shared
         self._pump = shared.pump
         self._stream = stream
-        self.reading = Lock()
-        self.sending = Lock()
+        self.in_use = StreamInUse()  # of its locks only, as nothing below belongs to it
         self._is_closed = False
         self._queued = 0  # bytes that are queued, and not reported by `try_send` yet
         self._mark = 0  # position behind them
@@ -148,9 +148,6 @@ class Tunnel:
     def is_open(self) -> bool:
         """True until it is closed."""
         return not self._is_closed
-
-    def after_use(self) -> None:
-        """See `ByteStream.after_use`: there is nothing left to do."""
 
     # ---- attempts
 

@@ -215,7 +215,7 @@ def co_each_piece(request: Request, take: Callable[[memoryview], object]) -> Co[
         whole = as_piece(request.body)
         for start in range(0, len(whole), PIECE):
             take(whole[start : start + PIECE])
-            steps.add(PIECE)
+            steps.done += PIECE
             if steps.is_over():
                 yield from co_checkpoint()
         return
@@ -223,7 +223,7 @@ def co_each_piece(request: Request, take: Callable[[memoryview], object]) -> Co[
     source.begin()
     while len(piece := (yield from source.co_next())):
         take(as_piece(piece))
-        steps.add(len(piece))
+        steps.done += len(piece)
         if steps.is_over():
             yield from co_checkpoint()
 

@@ -32,7 +32,12 @@ T = TypeVar("T")
 
 
 class Duplex:
-    """Base of `NetworkStream`; see there for the arguments."""
+    """Base of `NetworkStream`; see there for the arguments.
+
+    Attributes:
+        in_use: its locks are held by the one that reads and the one that writes.
+
+    """
 
     def __init__(
         self,
@@ -42,7 +47,7 @@ class Duplex:
         *,
         url: str = "",
     ) -> None:
-        self._use = StreamInUse()
+        self.in_use = StreamInUse()
         if timeout is not None:
             check_seconds(timeout, "timeout")
         self.timeout = timeout
@@ -54,34 +59,19 @@ class Duplex:
         self._read_steps = StepCounter()
         self._write_steps = StepCounter()
         self._send_limit: ProgressDeadline | None = None  # of `try_send`
-        self._use.opened(stream)
+        self.in_use.opened(stream)
 
     # ---- for a protocol above that waits for both directions at once: attempts, and one wait
 
     @property
     def is_open(self) -> bool:
         """True until the stream is closed."""
-        return self._use.stream is not None
+        return self.in_use.stream is not None
 
     @property
     def origin(self) -> str:
         """The URL of the peer, for messages of errors; empty for none."""
         return self._url
-
-    @property
-    def reading(self) -> Lock:
-        """Locked while an operation reads."""
-        return self._use.reading
-
-    @property
-    def sending(self) -> Lock:
-        """Locked while an operation writes."""
-        return self._use.sending
-
-    def after_use(self) -> None:
-        """Close what was left by the one that closed; to be called behind the release of a lock."""
-        if self._use.left is not None:
-            self._use.give_back()
 
     def try_recv(self, size: int) -> bytes | None:
         """Receive at most *size* bytes, having the use of reading.
@@ -93,7 +83,7 @@ class Duplex:
             ConnectionClosed: the stream is closed, or the connection was lost.
 
         """
-        stream = self._use.stream
+        stream = self.in_use.stream
         if stream is None or self._failure is not None:
             stream = self._usable()  # which raises
         if self._received:
@@ -117,7 +107,7 @@ class Duplex:
                 waited.
 
         """
-        stream = self._use.stream
+        stream = self.in_use.stream
         if stream is None or self._failure is not None:
             stream = self._usable()  # which raises
         sent = stream.send([data])
@@ -137,7 +127,9 @@ class Duplex:
             ConnectionClosed: the stream is closed.
 
         """
-        stream = self._usable()
+        stream = self.in_use.stream
+        if stream is None or self._failure is not None:
+            stream = self._usable()  # which raises
         if self._received or stream.buffered:
             return None
         return stream.wanted_by_recv(deadline)
@@ -200,9 +192,10 @@ class Duplex:
             if held:
                 try:
                     lock.release()
-                    self.after_use()
+                    if self.in_use.left is not None:
+                        self.in_use.give_back()
                 except BaseException:  # Ctrl-C, behind one of these
-                    self.after_use()
+                    self.in_use.give_back()
                     raise
 
     def _labelled(self, exc: DugongError) -> DugongError:
@@ -215,20 +208,20 @@ class Duplex:
         """Return the stream if it is neither closed nor unusable."""
         if self._failure is not None:
             raise after(self._failure, "the stream is broken")
-        stream = self._use.stream
+        stream = self.in_use.stream
         if stream is None:
             raise ConnectionClosed("the stream is closed")
         return stream
 
     def __del__(self) -> None:
-        if self._use.stream is not None:
+        if self.in_use.stream is not None:
             self.drop()
 
     def drop(self) -> None:
         """Close the descriptors without informing the peer, as soon as no operation runs."""
-        stream = self._use.withdraw()
+        stream = self.in_use.withdraw()
         self._received = b""
-        self._use.leave(stream)
+        self.in_use.leave(stream)
 
     def _fail(self, failure: Exception) -> None:
         """Make every further use raise `ConnectionClosed`."""
@@ -238,7 +231,7 @@ class Duplex:
 
     def _co_receive(self, attempt: Callable[[A], T | None], argument: A) -> Co[T]:
         going = self._co_receive_alone(attempt, argument)
-        return self._co_exclusive(self._use.reading, "reading", going)
+        return self._co_exclusive(self.in_use.reading, "reading", going)
 
     def _co_receive_alone(self, attempt: Callable[[A], T | None], argument: A) -> Co[T]:
         if self._read_steps.is_over():
@@ -247,7 +240,7 @@ class Duplex:
         try:
             return (yield from co_receive(stream, attempt, argument, self.timeout))
         except ConnectionClosed as exc:
-            if self._use.stream is stream:
+            if self.in_use.stream is stream:
                 self._fail(copy.copy(exc))
                 stream.shut_down_writing()
             raise
@@ -277,7 +270,7 @@ class Duplex:
         received = stream.recv(size)
         if received == b"":
             self._usable()  # closed by this side?
-        self._read_steps.add(len(received or b""))
+        self._read_steps.done += len(received or b"")
         return received
 
     def _recv_into(self, target: memoryview) -> int | None:
@@ -292,13 +285,13 @@ class Duplex:
         filled = stream.recv_into(target)
         if filled == 0:
             self._usable()
-        self._read_steps.add(filled or 0)
+        self._read_steps.done += filled or 0
         return filled
 
     def _co_sending(self, attempts: Callable[[Stream], Co[None]]) -> Co[None]:
         """Write exclusively what *attempts* do; an incomplete write makes the stream unusable."""
         going = self._co_sending_alone(attempts)
-        return self._co_exclusive(self._use.sending, "writing", going)
+        return self._co_exclusive(self.in_use.sending, "writing", going)
 
     def _co_sending_alone(self, attempts: Callable[[Stream], Co[None]]) -> Co[None]:
         stream = self._usable()
@@ -355,12 +348,12 @@ class Duplex:
         stream = self._usable()
         sent = stream.send([data])
         if sent is not None:
-            self._write_steps.add(sent)
+            self._write_steps.done += sent
         return sent
 
     def _break(self, stream: Stream) -> None:
         """Mark the stream as unusable after an incomplete write, and wake a reader."""
-        if self._use.stream is stream:
+        if self.in_use.stream is stream:
             self._fail(StateError("writing was given up in the middle"))
             stream.shut_down()
 

@@ -150,7 +150,7 @@ class NetworkStream(Duplex):
 
         """
         name = check_hostname(server_hostname)
-        use = self._use
+        use = self.in_use
         going = self._co_start_tls(context, name)
         going = self._co_exclusive(use.sending, "writing", going)
         yield from self._co_exclusive(use.reading, "reading", going)
@@ -160,7 +160,7 @@ class NetworkStream(Duplex):
         """Do what `co_start_tls` does, with exclusive use of both directions."""
         from ..tls.over_socket import check_context  # noqa: PLC0415 - ssl costs 10 ms
 
-        use = self._use
+        use = self.in_use
         stream = self._usable()
         if self._said_all:
             raise StateError("the end of what is written has been said")
@@ -222,7 +222,7 @@ class NetworkStream(Duplex):
     @twin_of(co_close)
     def close(self) -> None:
         """Blocking twin of `co_close`."""
-        stream = self._use.withdraw()
+        stream = self.in_use.withdraw()
         self._received = b""
         try:
             if stream is not None:
@@ -230,7 +230,7 @@ class NetworkStream(Duplex):
                     stream.send_end_of_stream()
                 stream.shut_down()  # wakes operations that wait
         finally:
-            self._use.leave(stream)
+            self.in_use.leave(stream)
 
     def __enter__(self) -> Self:
         return self
@@ -258,7 +258,7 @@ class NetworkStream(Duplex):
         """
         if name == "timings":
             return self.timings
-        stream = self._use.stream
+        stream = self.in_use.stream
         if stream is None:
             return None
         if name == "is_readable" and self._received:
