@@ -240,7 +240,9 @@ class Engine:
         """
         shared = self._shared
         self._check_sending(stream)
-        view = memoryview(data).cast("B")
+        view = data if type(data) is memoryview else memoryview(data)
+        if view.format != "B" or view.ndim != 1:
+            view = view.cast("B")
         size = len(view)
         allowed = max(0, min(size, stream.window, shared.window))
         if allowed < size:
@@ -362,9 +364,15 @@ class Engine:
             take what has come.
 
         """
-        if self._shared.ended is not None or not self._frames.is_between_frames():
+        shared = self._shared
+        if shared.ended is not None or not self._frames.is_between_frames():
             return None
-        return self._incoming.take_whole(stream, data, size)
+        if not self._incoming.on_responses(data, 0, size, stream.id):
+            return None
+        content = stream.take_all()
+        if increment := shared.receive_window.consumed(len(content)):
+            shared.update_window(0, increment)
+        return content
 
     def consumed(self, stream: Stream, size: int) -> None:
         """Note that a reader has taken *size* bytes of content, and queue WINDOW_UPDATE if due."""

@@ -118,7 +118,13 @@ class ConnectionWindow:
 
     def consumed(self, size: int) -> int:
         """Count *size* bytes that a reader has taken; return the increment that is due, or 0."""
-        return self.dropped(size) if self._automatic else 0
+        if not self._automatic:
+            return 0
+        unreported = self._unreported + size
+        if unreported >= self._due:
+            return self.dropped(size)
+        self._unreported = unreported  # as that does, which is a call
+        return 0
 
     def dropped(self, size: int) -> int:
         """Count *size* bytes that no reader will get; return the increment that is due, or 0."""

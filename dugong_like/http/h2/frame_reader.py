@@ -153,8 +153,11 @@ class FrameReader:
                 self._partial += data[begin - HEADER_SIZE :]
                 return
             payload = bytes(data[begin:at])
-            if kind != HEADERS:
-                self._other(kind, flags, stream_id, payload)
+            if kind > HEADERS and kind != CONTINUATION:
+                self._expected = None
+                self._handler.on_control(kind, flags, stream_id, payload)
+            elif kind != HEADERS:
+                self._in_parts(kind, flags, stream_id, payload)
             elif flags & ODD_HEADERS == END_HEADERS:
                 self._handler.on_headers(stream_id, payload, flags & END_STREAM != 0)
             else:
@@ -253,18 +256,13 @@ class FrameReader:
 
     # ---- frames that are not of the common kind
 
-    def _other(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
-        """Handle a frame that is neither HEADERS nor DATA without padding."""
+    def _in_parts(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        """Handle CONTINUATION, or DATA with padding."""
         if kind == CONTINUATION:
             self._continue_block(flags, stream_id, payload)
             return
-        if kind == DATA:
-            content = unpadded(DATA, flags, payload)
-            end = flags & END_STREAM != 0
-            self._handler.on_data(stream_id, content, len(payload), end)
-            return
-        self._expected = None
-        self._handler.on_control(kind, flags, stream_id, payload)
+        content = unpadded(DATA, flags, payload)
+        self._handler.on_data(stream_id, content, len(payload), flags & END_STREAM != 0)
 
     def _begin_block(self, flags: int, stream_id: int, payload: bytes) -> None:
         """Handle HEADERS with padding, with a priority, or that CONTINUATION follows."""

@@ -84,26 +84,6 @@ class Incoming:
             shared.end_response(stream)
         shared.touched[stream] = None
 
-    def take_whole(self, stream: Stream, data: memoryview, size: int) -> bytes | None:
-        """Take the response to *stream* if it is all that has come, and as most are.
-
-        Args:
-            stream: the only one; nothing of its response has come.
-            data: begins with what has come, behind the end of a frame.
-            size: bytes of that.
-
-        Returns:
-            The content, which counts as consumed; None if that is to be found out frame by frame:
-            then nothing has changed.
-
-        """
-        if not self.on_responses(data, 0, size, stream.id):
-            return None
-        content = stream.take_all()
-        if increment := self._receive_window.consumed(len(content)):
-            self._shared.update_window(0, increment)
-        return content
-
     def on_responses(self, data: bytes | memoryview, at: int, size: int, only: int = 0) -> int:
         """See `FrameHandler`: those that are as most are.
 
