@@ -176,13 +176,14 @@ class ControlFrames:
     def _on_window_update(self, stream_id: int, payload: bytes) -> None:
         """WINDOW_UPDATE (section 6.9)."""
         shared = self._shared
-        check_size(WINDOW_UPDATE, payload, NUMBER_SIZE)
+        if len(payload) != NUMBER_SIZE:
+            check_size(WINDOW_UPDATE, payload, NUMBER_SIZE)  # which raises
         self._floods.count()
         increment = int.from_bytes(payload, "big") & MAX_STREAM_ID
         if not stream_id:
             self._open_connection(increment)
             return
-        stream = self._stream(WINDOW_UPDATE, stream_id)
+        stream = shared.streams.get(stream_id) or self._stream(WINDOW_UPDATE, stream_id)
         if stream is None:
             return
         if not increment:

@@ -239,10 +239,11 @@ class Engine:
 
         """
         shared = self._shared
-        self._check_sending(stream)
+        if stream.request_ended or stream.state is CLOSED:
+            self._check_sending(stream)  # which raises
         view = data if type(data) is memoryview else memoryview(data)
-        if view.format != "B" or view.ndim != 1:
-            view = view.cast("B")
+        if view.format != "B" or view.ndim != 1 or not view.c_contiguous:
+            view = view.cast("B")  # which raises if that is impossible
         size = len(view)
         allowed = max(0, min(size, stream.window, shared.window))
         if allowed < size:
@@ -474,11 +475,12 @@ class Engine:
             pieces[1::2] = [content[begin : begin + most] for begin in range(0, at, most)]
             self.output.add_all(pieces, at + full * len(header))
             content = content[at:]
-        header = frame_header(size - at, DATA, flags, stream_id)
-        if size - at <= JOINED:
+        last = size - at
+        header = pack_header(last << 8 | DATA, flags, stream_id)
+        if last <= JOINED:
             self.output.add(header + content)
         else:
-            self.output.add_all([header, content], len(header) + size - at)
+            self.output.add_all([header, content], len(header) + last)
 
     def _send_block(self, stream_id: int, block: bytes, flags: int) -> None:
         """Queue a header block: HEADERS, and CONTINUATION if it is long (RFC 9113 section 6.10)."""

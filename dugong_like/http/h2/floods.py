@@ -64,5 +64,4 @@ class Floods:
 
     def expect_updates(self, frames: int) -> None:
         """Note that so many DATA frames are sent, which the server may answer by WINDOW_UPDATE."""
-        self.begin_again()
-        self.cost -= frames * UPDATES
+        self.cost = min(self.cost, 0) - frames * UPDATES
