@@ -278,20 +278,37 @@ class Loop:
             self._ready.append(task)  # it is closed: the operation raises the error
             return
         reader, writer = watch.reader, watch.writer
+        if mask == POLLIN and writer is not task and (reader is None or reader is task):
+            watch.reader = task  # that is all there is to do for most waits
+        else:
+            self._place(task, watch, mask)
+        task.watch = watch
+        task.need = need
+        if watch.source is None or mask & ~watch.armed:
+            self._arm(watch)
+        deadline = need.deadline
+        if deadline is None:
+            task.lasting = need if watch.source is source is not None else None
+            return
+        task.lasting = None
+        if deadline < task.alarm:
+            self._set_alarm(task, deadline)
+
+    def _place(self, task: Task[Any], watch: Watch, mask: int) -> None:
+        """Have *task* wait at *watch* for *mask*, and for no other direction there.
+
+        Raises:
+            StateError: another one waits for one of them.
+
+        """
+        reader, writer = watch.reader, watch.writer
         if (mask & POLLIN and reader is not None and reader is not task) or (
             mask & POLLOUT and writer is not None and writer is not task
         ):
-            raise StateError(f"two operations wait for descriptor {fd} in the same direction")
+            what = f"two operations wait for descriptor {watch.fd} in the same direction"
+            raise StateError(what)
         watch.reader = task if mask & POLLIN else None if reader is task else reader
         watch.writer = task if mask & POLLOUT else None if writer is task else writer
-        task.watch = watch
-        task.need = need
-        self._arm(watch, mask)
-        if need.deadline is not None:
-            self._set_alarm(task, need.deadline)
-            task.lasting = None
-        else:
-            task.lasting = need if watch.source is source is not None else None
 
     def _keep(self, watch: Watch, source: Source) -> bool:
         """Register *watch* with *source*; return False if that is closed."""
@@ -304,11 +321,11 @@ class Loop:
             return False
         return True
 
-    def _arm(self, watch: Watch, mask: int) -> None:
-        """Make the poller report *watch* for *mask*, and for its other waits."""
+    def _arm(self, watch: Watch) -> None:
+        """Make the poller report *watch* for its waits, of which one is new."""
         if watch.source is None:  # for each wait: the number may mean another file now
             self._poller.arm(watch.fd, watch.wanted())
-        elif mask & ~watch.armed:
+        else:
             armed = watch.armed | watch.wanted()
             self._poller.keep(watch.fd, armed)
             watch.armed = armed
@@ -345,9 +362,7 @@ class Loop:
             self.drop(watch)
 
     def _set_alarm(self, task: Task[Any], deadline: float) -> None:
-        """Set the alarm of a task; an earlier one is kept, as most waits end before it."""
-        if deadline >= task.alarm:
-            return
+        """Set the alarm of a task earlier; an earlier one is kept, as most waits end before it."""
         task.alarm = deadline
         if len(self._timers) > 2 * len(self._tasks) + SPARE_TIMERS:
             self._timers = [entry for entry in self._timers if entry[0] == entry[2].alarm]
