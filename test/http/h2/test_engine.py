@@ -165,6 +165,13 @@ def test_content_of_other_items_than_bytes():
     assert len(flush(engine)[0].payload) == 6
 
 
+def test_content_has_to_lie_in_one_piece_of_memory():
+    engine, stream = opened(method=b"POST", end=False)
+    with pytest.raises(TypeError):
+        engine.send_data(stream, memoryview(b"abcd")[::2], True)
+    assert not flush(engine)
+
+
 def test_a_long_head_goes_on_in_continuation():
     engine = started()
     value = pattern(40_000)  # which no Huffman code makes shorter

@@ -66,6 +66,17 @@ def test_send_windows_follow_and_may_become_negative():
     assert other.window == 130
 
 
+def test_an_empty_end_is_sent_with_a_negative_window():
+    engine, stream = opened((WINDOW, 100), method=b"POST", end=False)
+    assert engine.send_data(stream, bytes(100), False) == 100
+    engine.receive(settings((WINDOW, 20)))
+    assert stream.window == -80
+
+    assert engine.send_data(stream, b"", True) == 0
+    assert stream.request_ended
+    assert (flush(engine)[-1].flags, flush(engine)) == (1, [])
+
+
 def test_larger_frames_once_the_server_takes_them():
     engine, stream = opened(
         (WINDOW, 100_000), (FRAME_SIZE, 20_000), method=b"POST", end=False
