@@ -6,7 +6,7 @@ import io
 import logging
 
 import pytest
-from kit.steps import Steps
+from kit.steps import PACKAGE, Steps
 from kit.support import ScriptedServer, answering, read_head
 
 from dugong_like import (
@@ -440,7 +440,7 @@ def test_steps_of_coroutines(options, most):
         async with AsyncClient(**options) as client:
             for _ in range(5):
                 await client.get(place)
-            with Steps("/dugong_like/") as steps:
+            with Steps(of=PACKAGE) as steps:
                 for _ in range(10):
                     await client.get(place)
         return steps.codes / 10, steps.frames / 10

@@ -13,7 +13,7 @@ from kit import h2_frames
 from kit.h2_frames import goaway
 from kit.h2_server import Answer, RawConnection
 from kit.h2_site import Site, h2_site, site
-from kit.steps import Steps
+from kit.steps import PACKAGE, Steps
 from kit.support import ScriptedServer, pattern, read_head
 
 from dugong_like import (
@@ -545,7 +545,7 @@ def test_steps_of_requests_one_after_the_other_are_few():
         url = f"http://127.0.0.1:{server.port}/"
         for _ in range(3):  # blocks of header fields are remembered
             client.get(url)
-        with Steps("/dugong_like/") as steps:
+        with Steps(of=PACKAGE) as steps:
             client.get(url)
     assert steps.codes < MOST_CODES
     assert steps.frames < MOST_CALLS
@@ -761,7 +761,7 @@ def test_http_1_takes_no_more_steps_than_if_nothing_else_is_allowed(certificate,
                 client.get("/")
             counts = []
             for _ in range(5):
-                with Steps("/dugong_like/") as steps:
+                with Steps(of=PACKAGE) as steps:
                     client.get("/")
                 counts.append(steps.codes)
             codes.append(min(counts))  # without wake-ups that come by chance

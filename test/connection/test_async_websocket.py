@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import trio
 from kit.frames import websocket
-from kit.steps import Steps
+from kit.steps import PACKAGE, Steps
 from kit.websocket_servers import serving
 
 from dugong_like import (
@@ -100,7 +100,7 @@ def test_an_echo_on_asyncio_takes_few_steps(server):
             for _ in range(20):
                 await ws.send("known")
                 assert await ws.recv() == "known"
-            with Steps(of="dugong_like") as steps:
+            with Steps(of=PACKAGE) as steps:
                 await ws.send("counted")
                 assert await ws.recv() == "counted"
         assert 0 < steps.frames <= 41

@@ -20,7 +20,7 @@ from kit import servers
 from kit.every_driver import DRIVERS
 from kit.interrupted import interrupted_at_each_line
 from kit.silence import LONGER_AND_LONGER
-from kit.steps import Steps
+from kit.steps import PACKAGE, Steps
 from kit.streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
 from kit.support import ScriptedServer, answering, read_exactly, read_head, wait_until
 from kit.told import Told
@@ -890,7 +890,7 @@ def test_steps_of_a_warm_exchange_that_is_awaited(echo):
         async with async_connect("127.0.0.1", echo.port) as conn:
             for _ in range(5):
                 await conn.exchange("GET", "/")
-            with Steps(of="dugong_like") as steps:
+            with Steps(of=PACKAGE) as steps:
                 await conn.exchange("GET", "/")
             return steps
 
@@ -967,7 +967,7 @@ def test_steps_of_a_connection_for_one_exchange(echo):
     """All of its life: it is made, connected, used and closed."""
     counts = []
     for _ in range(20):
-        with Steps(of="dugong_like") as steps:
+        with Steps(of=PACKAGE) as steps:
             with HTTPConnection("127.0.0.1", echo.port) as conn:
                 conn.exchange("GET", "/")
             del conn
@@ -984,7 +984,7 @@ def test_steps_of_a_connection_over_tls_for_one_exchange(certificate, trusting):
     context.num_tickets = 0  # one or two wake-ups more, as they come
     with ScriptedServer(echoing, tls=context) as server:
         for _ in range(10):
-            with Steps(of="dugong_like") as steps:
+            with Steps(of=PACKAGE) as steps:
                 with HTTPConnection("127.0.0.1", server.port, trusting) as conn:
                     assert conn.exchange("GET", "/a").body == b"/a"
                     session = conn._session

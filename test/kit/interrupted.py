@@ -3,6 +3,7 @@
 import linecache
 import sys
 
+from kit.steps import PACKAGE
 from kit.support import open_descriptors, wait_until
 
 
@@ -52,7 +53,7 @@ def interrupted_at_each_line(call):
 
         def trace(frame, event, arg):
             nonlocal left
-            if "dugong_like" not in frame.f_code.co_filename:
+            if PACKAGE not in frame.f_code.co_filename:
                 return None
             if event == "line" and not begins_or_ends_a_block(frame):
                 left -= 1

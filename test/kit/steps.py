@@ -9,9 +9,16 @@ before, and not all of those of code that runs for the first time. So from there
 by `sys.monitoring`.
 """
 
+import os
 import sys
 import threading
+from pathlib import Path
 
+import dugong_like
+
+# The folder of the code that is counted. By its whole name: the folder in which somebody keeps the
+# project, with its tests, may have the name of the package as well.
+PACKAGE = str(Path(dugong_like.__file__).parent) + os.sep
 TOOL = 4  # a number that debuggers, coverage and profilers leave free
 
 

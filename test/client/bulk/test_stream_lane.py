@@ -10,7 +10,7 @@ from kit.every_driver import DRIVERS
 from kit.h2_frames import goaway
 from kit.h2_server import Answer, Peer, h2_server
 from kit.memory_site import MemorySite
-from kit.steps import Steps
+from kit.steps import PACKAGE, Steps
 from kit.support import ScriptedServer, pattern
 
 from dugong_like import (
@@ -86,7 +86,7 @@ class Own:
 def test_a_request_takes_few_steps(ordered):
     with h2_server(tagged, max_concurrent_streams=100) as server, client_of(server) as client:
         list(client.map(paths(300), ordered=ordered))  # blocks of header fields are remembered
-        with Steps("/dugong_like/") as steps:
+        with Steps(of=PACKAGE) as steps:
             items = list(client.map(paths(500), ordered=ordered))
     assert right(items, 500)
     assert steps.codes / 500 <= MOST_CODES, steps.codes / 500
@@ -365,7 +365,7 @@ def test_a_body_takes_few_steps():
     with h2_server(tagged, max_concurrent_streams=100) as server, client_of(server) as client:
         list(client.map(puts(client, [400] * 300)[0]))
         given, _ = puts(client, [400] * 500)
-        with Steps("/dugong_like/") as steps:
+        with Steps(of=PACKAGE) as steps:
             items = list(client.map(given))
     assert right(items, 500)
     assert steps.codes / 500 <= MOST_CODES_OF_PUT, steps.codes / 500

@@ -15,7 +15,7 @@ import pytest
 import trio
 from kit.every_driver import DRIVERS
 from kit.sites import Site, answer_of
-from kit.steps import Steps, system_calls
+from kit.steps import PACKAGE, Steps, system_calls
 from kit.support import (
     ScriptedServer,
     open_descriptors,
@@ -469,7 +469,6 @@ def test_wrong_sources(tmp_path):
 
 # What one PUT of 1 MB over HTTP/1.1 costs on a connection that is there: the system calls but for
 # sendfile, bytecodes, and calls of functions.
-PACKAGE = str(Path(upload_module.__file__).parents[2])
 SENT = ["poll", "send", "fstat", "poll", "fstat", "poll", "recv_into", "fstat"]
 COSTS = {
     "upload": (["stat", "open", "fstat", *SENT], 6486, 274),

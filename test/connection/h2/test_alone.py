@@ -7,7 +7,7 @@ import threading
 import pytest
 from kit.h2_server import Answer, h2_server
 from kit.h2_streams import PeerStream, bodies_of, results_of
-from kit.steps import Steps
+from kit.steps import PACKAGE, Steps
 from kit.streams import connection, finish
 from kit.support import pattern
 
@@ -84,12 +84,12 @@ def test_it_takes_few_steps_and_calls_of_the_system(monkeypatch):
     codes = []
     for _ in range(3):
         calls.clear()
-        with Steps("dugong_like") as sending:
+        with Steps(of=PACKAGE) as sending:
             going = conn.co_exchange("GET", "/3")
             need = next(going)
         assert need == (stream.fd, POLLIN)
         stream.arrive()
-        with Steps("dugong_like") as receiving:
+        with Steps(of=PACKAGE) as receiving:
             reply = finish(going)
         assert reply.body == pattern(3)
         codes.append(sending.codes + receiving.codes)

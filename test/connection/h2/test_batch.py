@@ -10,7 +10,7 @@ from kit.ctrl_c import ctrl_c_at_each_place
 from kit.every_driver import DRIVERS
 from kit.h2_server import Answer, Peer, h2_server
 from kit.h2_streams import PeerStream, bodies_of, results_of
-from kit.steps import Steps
+from kit.steps import PACKAGE, Steps
 from kit.streams import connection, finish
 from kit.support import pattern, wait_until
 
@@ -118,11 +118,11 @@ def test_it_takes_few_steps_and_calls_of_the_system(monkeypatch):
         monkeypatch.setattr(stream, name, counting)
     for _ in range(3):
         calls.clear()
-        with Steps("dugong_like") as sending:
+        with Steps(of=PACKAGE) as sending:
             going = batch_of(conn, *sizes)
             need = next(going)
         stream.arrive()
-        with Steps("dugong_like") as receiving:
+        with Steps(of=PACKAGE) as receiving:
             replies = finish(going)
         assert need[0] == stream.fd
         assert [reply.body for reply in replies] == [pattern(3)] * 100

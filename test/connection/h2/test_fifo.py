@@ -9,7 +9,7 @@ import gc
 import pytest
 from kit.h2_server import Answer
 from kit.h2_streams import PeerStream, bodies_of, results_of
-from kit.steps import Steps
+from kit.steps import PACKAGE, Steps
 from kit.streams import connection, finish
 from kit.support import pattern
 
@@ -78,10 +78,10 @@ def test_a_hundred_requests_are_one_send_and_their_responses_one_reception(monke
     calls = counted(monkeypatch, stream)
     for _ in range(3):
         calls.clear()
-        with Steps("dugong_like") as sending:
+        with Steps(of=PACKAGE) as sending:
             finish(conn.co_send_requests([("GET", "/3")] * 100))
         stream.arrive()
-        with Steps("dugong_like") as receiving:
+        with Steps(of=PACKAGE) as receiving:
             bodies = finish(co_read(conn, 100))
         assert bodies == [pattern(3)] * 100
         assert calls == {"send": 1, "recv_into": 1, "recv_would_block": 1}

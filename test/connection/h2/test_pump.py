@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from kit.h2_server import Answer
 from kit.h2_streams import PeerStream, bodies_of, is_ready, results_of
-from kit.steps import Steps
+from kit.steps import PACKAGE, Steps
 from kit.streams import connection, finish
 
 from dugong_like import ConnectionClosed, ConnectionTimedOut, H2Options, StateError
@@ -462,11 +462,11 @@ def test_a_warm_exchange_takes_few_steps_and_calls_of_the_system(monkeypatch, co
     codes = []
     for _ in range(3):
         calls.clear()
-        with Steps("dugong_like") as sending:
+        with Steps(of=PACKAGE) as sending:
             going = conn.co_exchange("GET", "/a")
             next(going)
         stream.arrive()
-        with Steps("dugong_like") as receiving:
+        with Steps(of=PACKAGE) as receiving:
             reply = finish(going)
         assert reply.body == b"/a"
         codes.append(sending.codes + receiving.codes)
@@ -498,7 +498,7 @@ def test_an_exchange_beside_a_hundred_others_takes_few_steps(conn, stream):
             yield from conn.co_exchange("GET", "/a")
 
     results_of(stream, *[co_four() for _ in range(100)])  # makes the flags
-    with Steps("dugong_like") as steps:
+    with Steps(of=PACKAGE) as steps:
         results_of(stream, *[co_four() for _ in range(100)])
     assert steps.codes / 400 <= 3071
 
@@ -848,7 +848,7 @@ def steps_of_opening(monkeypatch, count):
         next(each)
     for number in range(4):
         stream.arrive()
-        with Steps("connection/h2") as steps:
+        with Steps(of=f"{PACKAGE}connection/h2") as steps:
             ended = finish(going.popleft())
             next(going[0])
         assert ended.body == b"/%d" % number
@@ -878,7 +878,7 @@ def steps_of_sending(monkeypatch, count):
     for number in range(1, 5):
         output = pump_of(conn).engine.output
         stream.room = min(waiter.mark for waiter in pump_of(conn)._marked) - output.sent
-        with Steps("connection/h2") as steps:
+        with Steps(of=f"{PACKAGE}connection/h2") as steps:
             finish(begun[number - 1])
             next(begun[number])  # which sends from now on
         codes.append(steps.codes)

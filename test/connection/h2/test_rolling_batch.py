@@ -10,7 +10,7 @@ import pytest
 from kit.h2_frames import goaway
 from kit.h2_server import Answer, Peer
 from kit.h2_streams import PeerStream, bodies_of, results_of
-from kit.steps import Steps
+from kit.steps import PACKAGE, Steps
 from kit.streams import connection
 from kit.support import pattern
 
@@ -163,7 +163,7 @@ def test_a_response_is_given_before_one_that_is_late(monkeypatch):
 def test_it_takes_few_steps_and_calls_of_the_system(monkeypatch):
     conn, stream = opened(monkeypatch, max_concurrent_streams=100)
     for _ in range(3):
-        with Steps("dugong_like") as steps:
+        with Steps(of=PACKAGE) as steps:
             (outcomes,) = results_of(stream, co_each(begun(conn), ["3"] * 100))
         assert right(outcomes)
     codes = steps.codes / 100
@@ -489,7 +489,7 @@ def test_fields_that_were_seen_before_are_those_of_the_first_time(monkeypatch):
 def test_a_body_takes_few_steps(monkeypatch):
     conn, stream = opened(monkeypatch, max_concurrent_streams=100)
     for _ in range(3):
-        with Steps("dugong_like") as steps:
+        with Steps(of=PACKAGE) as steps:
             (outcomes,) = results_of(stream, co_each(begun(conn), [b"abc"] * 100))
         assert echoed(outcomes, [b"abc"] * 100)
     codes = steps.codes / 100
