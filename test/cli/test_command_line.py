@@ -1071,7 +1071,9 @@ except SystemExit:
 
 def test_cycles_are_looked_for_less_often_in_a_process_of_its_own_only(capfd):
     before = gc.get_threshold()
-    done = subprocess.run([sys.executable, "-c", AS_A_PROCESS], capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", AS_A_PROCESS], capture_output=True, check=True, cwd=ROOT
+    )
 
     with pytest.raises(SystemExit):
         main(["--version"])

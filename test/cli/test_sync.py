@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from kit.sites import Site, answer_of
+from kit.support import ROOT
 from kit.sync_pair import OLD, pair_of, tree_of
 from kit.sync_server import BASE, Store
 
@@ -291,7 +292,7 @@ def test_a_run_imports_nothing_that_only_others_use(tmp_path):
         words = ["sync", "-q", "--record", tmp_path / "record", root, url]
         done = subprocess.run(
             [sys.executable, "-c", RUN, *words],
-            check=False, capture_output=True, text=True, timeout=60,
+            check=False, capture_output=True, text=True, cwd=ROOT, timeout=60,
         )  # fmt: skip
         server.shutdown()
 
