@@ -164,13 +164,15 @@ class Listening(socketserver.ThreadingTCPServer):
         self._open: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), handler)
 
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Serve one connection."""
-        self._open.add(request)
-        try:
-            super().finish_request(request, client_address)
-        finally:
-            self._open.discard(request)
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Have a thread serve one connection."""
+        self._open.add(request)  # here, as that thread may begin behind `end_connections`
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection: its thread does at its end."""
+        self._open.discard(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Keep what has ended a thread."""

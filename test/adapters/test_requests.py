@@ -15,6 +15,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -733,21 +734,34 @@ def test_requests_waits_for_each_phase_as_long_as_it_may(session):
         assert session.get(url, timeout=(0.2, None)).text == "ok"
 
 
-def test_requests_names_the_request_whose_body_stops(session):
+def test_requests_names_the_request_whose_body_stops(session, monkeypatch):
     """As errors in front of the body, and not a pool of urllib3, which there is none of."""
+    now = [time.monotonic()]
+    step = 0
+
+    def monotonic():
+        now[0] += step
+        return now[0]
+
+    def pass_quickly(response, *args, **options):  # its head has come, however long that took
+        nonlocal step
+        step = 100
 
     def stopping(sock):
         read_head(sock)
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
         mute(sock)
 
+    monkeypatch.setattr(time, "monotonic", monotonic)
+    hooks = {"response": pass_quickly}
     with ScriptedServer(stopping) as server:
         url = f"http://127.0.0.1:{server.port}/"
-        line = f"GET {url}: nothing more of the body arrived for 0.05 s (timeout=(20, 0.05))"
+        line = f"GET {url}: nothing more of the body arrived for 60 s (timeout=(20, 60))"
         with pytest.raises(requests.exceptions.ConnectionError) as caught:
-            session.get(url, timeout=(20, 0.05))
+            session.get(url, timeout=(20, 60), hooks=hooks)
         assert str(caught.value).startswith(line)
-        response = session.get(url, timeout=(20, 0.05), stream=True)
+        step = 0
+        response = session.get(url, timeout=(20, 60), stream=True, hooks=hooks)
         with pytest.raises(urllib3.exceptions.ReadTimeoutError) as caught:
             response.raw.read(100)
         assert str(caught.value).startswith(line)
