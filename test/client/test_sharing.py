@@ -675,11 +675,14 @@ def test_operation_that_is_closed_while_it_asks_leaves_that_to_the_next(later):
     assert places(pool) == (1, 0)
 
 
+@pytest.mark.parametrize("in_use", [True, False])
 @pytest.mark.parametrize("is_open", [True, False])
-def test_what_arrives_shows_that_a_connection_lives_if_the_answer_is_late(later, is_open):
-    """On a line that the body of another exchange fills."""
-    sharing, _, connector, server = sharing_of(concurrency=9)
+def test_what_arrives_shows_that_a_connection_lives_if_the_answer_is_late(later, is_open, in_use):
+    """On a line that the body of another exchange fills, or one that was given up."""
+    sharing, _, connector, server = sharing_of(concurrency=9, keepalive_expiry=600)
     other = took(sharing.co_acquire(origin()))
+    if not in_use:
+        other.release()
     later(100)
     server.answers = False
     with Wake() as server.gate:

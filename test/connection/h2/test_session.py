@@ -14,7 +14,15 @@ from kit.h2_streams import PeerStream, bodies_of, results_of
 from kit.streams import connection as scripted
 from kit.support import ScriptedServer, pattern
 
-from dugong_like import BodyFollowing, GoneAway, HTTPConnection, InvalidResponse, StateError, run
+from dugong_like import (
+    BodyFollowing,
+    GoneAway,
+    HTTPConnection,
+    InvalidResponse,
+    Request,
+    StateError,
+    run,
+)
 from dugong_like.connection.operations import MOST_TURNED_AWAY
 from dugong_like.drivers import aio
 from dugong_like.polling.wake import co_checkpoint
@@ -314,6 +322,22 @@ def test_closing_a_connection_closes_replaced_sessions(monkeypatch, under_way, e
 
     going.close()
     assert (first.closed, second.closed) == (True, True)
+
+
+def test_disconnecting_beside_an_active_stream_closes_replaced_sessions(monkeypatch):
+    """The present one is closed by whoever drives that stream."""
+    conn, first, second, going = replaced_while(monkeypatch, "a body")
+    active = conn.request(Request("GET", "/"))
+    active.activate()
+    driving = active.co_run()
+    next(driving)
+
+    conn.disconnect()
+
+    going.close()
+    assert (first.closed, second.closed) == (True, False)
+    driving.close()
+    assert second.closed
 
 
 def test_a_replaced_session_that_is_only_served_is_closed(monkeypatch):
