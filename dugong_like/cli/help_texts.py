@@ -1,6 +1,6 @@
 """The texts of ``--help`` for whole commands: what each does, examples, and the exit statuses.
 
-Not here: the texts of single options (__main__.py).
+Not here: the texts of single options (commands.py, request_options.py, sync_options.py).
 """
 
 from __future__ import annotations
