@@ -289,6 +289,8 @@ class StreamLane(Lane[Streams]):
             if lease is not None:
                 for exchange in unsent:
                     self._jobs[exchange].request.attempts -= 1
+                if unsent:
+                    lease.count(-len(unsent))
                 if len(self._jobs) > len(unsent):  # given up before they were answered
                     lease.doubt()
                 lease.release()

@@ -704,6 +704,37 @@ def test_the_look_at_the_version_is_no_request(chooses_http_1, trusting):
     assert counts == [10, 10, 10]
 
 
+def test_what_was_taken_and_not_sent_does_not_count():
+    """As the list is left before the server has said how many streams it allows."""
+    arrived, says = threading.Event(), threading.Event()
+    peers = []
+
+    def serve(sock):
+        peers.append(peer := Peer(tagged))
+        back = peer.take(b"")
+        while not peer.requests:
+            back += peer.take(sock.recv(65536))
+        arrived.set()
+        assert says.wait(60)
+        sock.sendall(back)
+        while wire := sock.recv(65536):
+            sock.sendall(peer.take(wire))
+
+    with (
+        ScriptedServer(serve) as server,
+        client_of(server, limits=Limits(max_connections=1, max_requests=6)) as client,
+    ):
+        with client.map(paths(5)) as results:
+            going = results.co_next()
+            while not arrived.is_set():
+                next(going)
+            going.close()
+        says.set()
+        for path in paths(6):
+            assert client.get(path).text == path
+            assert len(peers) == 1 + (path == "/5")
+
+
 def test_requests_that_are_observed_are_sent_one_by_one():
     seen_events = []
     connector = Connector(
