@@ -57,7 +57,8 @@ class HeldConnection:
 
         *requests* is 0 if none was sent.
         """
-        self._keep_alive = keep_alive
+        if requests:
+            self._keep_alive = keep_alive
         self._uses -= 1 - requests
         if self._is_over or not lease.connection.is_reusable():
             self._give_back(lease)
@@ -109,7 +110,7 @@ class HeldLease:
     Args:
         held: where it goes back to.
         lease: that of the pool.
-        reused: True if it has served a request before.
+        reused: see `dispatch.Lease`.
 
     """
 

@@ -103,3 +103,15 @@ def test_a_use_without_a_request_does_not_count():
 
     taken(HeldConnection(), pool).discard()
     assert len(connector.made) == 1
+
+
+def test_a_use_without_a_request_leaves_what_the_server_has_said():
+    pool, connector = pool_of()
+    held = HeldConnection()
+    taken(held, pool).release("max=1")
+    taken(held, pool).release(requests=0)
+    held.end()
+    assert places(pool) == (1, 0)
+
+    pool.try_acquire(origin()).release()
+    assert places(pool) == (0, 0)
