@@ -180,7 +180,7 @@ class DirectDispatch:
             self._discard(member)
             return False
         if isinstance(member, Member):
-            repeats = member.requests > 0 and may_repeat(request, exc)
+            repeats = (member.requests > 0 or member.was_kept) and may_repeat(request, exc)
             if ends_unused(exc):
                 self._pool.give_back(member, used=0)
             else:

@@ -67,7 +67,7 @@ class Lease(Protocol):
 
     @property
     def reused(self) -> bool:
-        """True if it has served a request before."""
+        """True if it was kept open for a while, so that the server may have closed it."""
         ...
 
     def release(self, keep_alive: str | None = None, requests: int = 1) -> None:

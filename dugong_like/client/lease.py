@@ -54,7 +54,7 @@ class Lease:
     Attributes:
         connection: the `HTTPConnection`; not to be used after the lease was given back.
         origin: where it leads.
-        reused: True if it has served a request before.
+        reused: True if it was kept open for a while, so that the server may have closed it.
 
     """
 
@@ -66,7 +66,7 @@ class Lease:
         assert member.connection is not None
         self.connection: HTTPConnection = member.connection
         self.origin = origin
-        self.reused = member.requests > 0
+        self.reused = member.requests > 0 or member.was_kept
         self._lender = lender
         self._held = [member]  # of several calls that end the use, one takes it out
 

@@ -611,6 +611,8 @@ class Pool:
         except IndexError:
             return
         if why is None:
+            if not used:
+                member.was_kept = True
             conn = member.connection
             if conn is not None and conn.timeout is not member.timeout:
                 member.has_other_limits = True  # its user has set some
@@ -711,13 +713,14 @@ class Pool:
         conn, at = member.connection, member.at
         if conn is None or at is None or conn.renewals == member.renewals:
             return
-        at.stale += member.requests > 0
+        at.stale += member.requests > 0 or member.was_kept
         at.opened += 1
         self._note_new(member, conn)
 
     def _note_new(self, member: Member, conn: HTTPConnection) -> None:
         member.renewals = conn.renewals
         member.requests = 0
+        member.was_kept = False
         member.lasts = self.lasts
         member.most = self.most
         member.ends = monotonic() + self._age

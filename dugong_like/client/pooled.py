@@ -117,6 +117,7 @@ class Member:
         renewals: how often it was renewed, as far as is known.
         lent: kept by `Sharing` while it is idle, for the next one that it is lent to; or None.
         requests: how often it has been given back after use.
+        was_kept: True if it was given back without a request, as its connection was opened early.
         most: requests after which it is closed.
         lasts: seconds that it may be idle.
         ends: time at which it is too old.
@@ -131,12 +132,12 @@ class Member:
     __slots__ = (
         *("__weakref__", "at", "connection", "due", "ends", "has_other_limits", "home", "key"),
         *("lasts", "lent", "most", "places", "renewals", "requests", "rested", "taken"),
-        "timeout",
+        *("timeout", "was_kept"),
     )
 
     def __init__(self, at: OriginPool, places: set[ref[Member]]) -> None:
         self.at: OriginPool | None = at
-        self.has_other_limits = False
+        self.has_other_limits = self.was_kept = False
         self.home = ref(at)
         self.connection: HTTPConnection | None = None
         self.timeout: float | Timeouts | None = None

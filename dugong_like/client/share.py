@@ -62,7 +62,7 @@ class Share:
         renewals: how often the connection had been renewed when this was made.
         held: the connection as a member of the pool, until it is given back: of several calls that
             do that, one takes it out. Another list each time that the connection is taken.
-        reused: True if it had served a request before it was taken.
+        reused: True if it had been kept open for a while when it was taken; see `Lease`.
         views: of users that have ended in order, for the next ones.
         uses: the leases of its users, by weak references.
         served: how many there have been since it was taken.

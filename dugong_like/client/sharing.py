@@ -324,7 +324,7 @@ class Sharing:
             share = Share(connection)
         member.lent = None  # that would be a circle
         share.served = 0
-        share.reused = member.requests > 0
+        share.reused = member.requests > 0 or member.was_kept
         stream = self._use(at, share, origin)
         # Behind that: finalizers of former users leave it alone from here on.
         share.has_ended = False

