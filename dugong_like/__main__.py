@@ -33,6 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run_command(argv)
 
 
-if __name__ == "__main__":
+def run_process() -> int:
+    """Do what `main` does, as the program of this process; return the exit status.
+
+    It is called once, by ``python3 -m dugong_like`` and by the installed command.
+    """
     gc.set_threshold(OBJECTS)  # here, as elsewhere it is the program of others
-    sys.exit(main())
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(run_process())

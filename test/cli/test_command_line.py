@@ -15,6 +15,7 @@ import sys
 import termios
 import threading
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -1060,19 +1061,26 @@ def test_parse_url_fills_in_what_is_missing():
 
 
 AS_A_PROCESS = """
-import gc, runpy, sys
+import gc, pkgutil, runpy, sys
+command = sys.argv[1]
 sys.argv[1:] = ["--version"]
 try:
-    runpy.run_module("dugong_like", run_name="__main__")
+    if command:
+        pkgutil.resolve_name(command)()
+    else:
+        runpy.run_module("dugong_like", run_name="__main__")
 except SystemExit:
     print(gc.get_threshold()[0])
 """
 
 
-def test_cycles_are_looked_for_less_often_in_a_process_of_its_own_only(capfd):
+@pytest.mark.parametrize("is_installed", [False, True])
+def test_cycles_are_looked_for_less_often_in_a_process_of_its_own_only(capfd, is_installed):
     before = gc.get_threshold()
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    called = scripts["dugong_like"] if is_installed else ""
     done = subprocess.run(
-        [sys.executable, "-c", AS_A_PROCESS], capture_output=True, check=True, cwd=ROOT
+        [sys.executable, "-c", AS_A_PROCESS, called], capture_output=True, check=True, cwd=ROOT
     )
 
     with pytest.raises(SystemExit):
