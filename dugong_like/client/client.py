@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeGuard, TypeVar, Unpack
 from weakref import ref
@@ -1118,13 +1118,21 @@ class Client:
         Requests under way are completed, as their connections are closed when they are given back.
         An `EventSource`, which would never end, is closed: its next event is a `StateError`, also
         for whoever waits for it. A WebSocket is left to its caller.
+
+        Raises:
+            Exception: what a function raises that is called on the end of a source; all is closed
+                by then.
+
         """
         self._is_closed = True
         self._direct = None
-        for known in self._sources.copy():
-            if (source := known()) is not None:
-                source.end(partial(self._closed, source.request))
-        yield from self._chain.co_close()
+        try:
+            with ExitStack() as ending:  # all of them, whatever the functions of one raise
+                for known in self._sources.copy():
+                    if (source := known()) is not None:
+                        ending.callback(source.end, partial(self._closed, source.request))
+        finally:
+            yield from self._chain.co_close()
 
     @twin_of(co_close)
     def close(self) -> None:

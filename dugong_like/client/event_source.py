@@ -219,11 +219,13 @@ class EventSource:
         with self._lock:
             if self._is_advancing:
                 return  # called by a function of an event; the life ends with its present step
-            self._end()
-            if self._is_driven and self._closed is not None:
-                self._closed.set()
-            elif not self._is_driven:
-                self._give_back()
+            try:
+                self._end()
+            finally:  # whatever a function of its events raises
+                if self._is_driven and self._closed is not None:
+                    self._closed.set()
+                elif not self._is_driven:
+                    self._give_back()
 
     def end(self, failure: Callable[[], DugongError]) -> None:
         """Do what `close` does, but with an error where the iteration would end; for `Client`.

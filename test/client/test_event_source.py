@@ -5,6 +5,7 @@ Not here: when a source reconnects, and what is an error (test_event_stream.py).
 
 import asyncio
 import gc
+import select
 import threading
 import zlib
 from contextlib import contextmanager, suppress
@@ -378,6 +379,38 @@ def test_closed_by_another_thread(site, client, way, name):
     assert not listener.is_alive()
     assert found == ([] if name == "a head" else ["a"])
     assert len(site.seen) == 1
+
+
+def raises(*_, **__):
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("of_client", [False, True])
+def test_a_function_that_raises_when_it_is_closed_keeps_nobody_waiting(site, of_client):
+    client = Client(timeout=20, trust_env=False)
+    sources = [
+        client.sse(place(site, "/endless"), hooks={"post_request": raises}) for _ in range(3)
+    ]
+    for source in sources:
+        assert [source.next().data, source.next().data] == ["a", "b"]
+    waiting = [source.co_next() for source in sources]
+    poller = select.poll()
+    for op in waiting:
+        poller.register(*next(op))
+    assert not poller.poll(0)
+
+    for close in [client.close] if of_client else [source.close for source in sources]:
+        with pytest.raises(ZeroDivisionError):
+            close()
+
+    assert len(poller.poll(0)) == len(sources)
+    for op in waiting:
+        with pytest.raises(StateError if of_client else StopIteration):
+            next(op)
+    assert all(source.is_closed for source in sources)
+    assert busy(client) == 0
+    client.close()
+    assert client._chain.dispatcher.is_closed()
 
 
 @pytest.mark.parametrize("name", WAITS)
