@@ -241,10 +241,9 @@ class LocalFolder:
             self.failures.append((path, exc))
         return ()
 
-    @staticmethod
-    def _is_stray(entry: os.DirEntry[str]) -> bool:
-        """Return True for a temporary file; a folder of such a name is none."""
-        return is_temporary(entry.name) and not entry.is_dir(follow_symlinks=False)
+    def _is_stray(self, entry: os.DirEntry[str]) -> bool:
+        """Return True for a temporary file; a folder of such a name is none, nor a link to one."""
+        return is_temporary(entry.name) and not entry.is_dir(follow_symlinks=self._follows)
 
     def _place(self, entry: os.DirEntry[str], above: Places) -> Places:
         """Return what a folder is known by if links are followed, which may lead in circles.

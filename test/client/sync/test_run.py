@@ -525,6 +525,19 @@ def test_names_of_temporary_files_are_left_out_and_counted(pair):
     assert pair.down().unchanged == 3
 
 
+def test_a_link_to_a_folder_may_have_such_a_name_where_links_are_followed(pair):
+    """Else what the server has of the folder would be deleted."""
+    write_all(pair, {f"{STRAY}/a": b"1"})
+    pair.up()
+    (pair.root / STRAY).rename(pair.root.parent / "moved")
+    (pair.root / STRAY).symlink_to("../moved")
+
+    result = pair.up(delete=True, links="follow")
+
+    assert (result.unchanged, result.deleted, result.skipped) == (1, 0, 0)
+    assert pair.store.texts() == {f"{STRAY}/a": b"1"}
+
+
 def test_an_empty_folder_is_one_that_can_be_restored(pair):
     url = f"{BASE}empty/"
     assert pair.up(target=url, dry_run=True).failed == 0
