@@ -37,7 +37,7 @@ from ..client.client import Client
 from ..drivers.detect import runner
 from ..errors import InvalidRequest, StatusError, TransportError
 from ..http.arguments import as_bytes
-from ..http.redaction import quoted
+from ..http.redaction import quoted, shown_url
 from ..polling.contract import Co, run
 from .fsspec_files import AsyncRemoteStream, RemoteFile, RemoteStream, UploadFile
 from .fsspec_ranges import Merged, Span, merged
@@ -446,7 +446,7 @@ class DugongFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no 
         await self._run(self._co_pipe(self._strip_protocol(path), value, mode, options))
 
     def _co_pipe(self, url: str, value: Any, mode: str, options: dict[str, Any]) -> Co[None]:
-        content = bytes(as_bytes(value, url))  # a number would be that many zeros
+        content = bytes(as_bytes(value, shown_url(url)))  # a number would be that many zeros
         options = dict(options)
         headers = dict(options.pop("headers", {}))
         created = self._is_create(mode)

@@ -410,6 +410,9 @@ def test_only_bytes_are_written(site, fs, content):
     """A number would be that many zeros, which nobody has meant."""
     with pytest.raises(TypeError, match="/a: bytes, bytearray or memoryview are needed, not"):
         fs.pipe_file(f"{site.url}/a", content)
+    with pytest.raises(TypeError) as caught:
+        fs.pipe_file(site.url.replace("//", "//user:secret@") + "/a?sig=secret", content)
+    assert "secret" not in str(caught.value)
     assert not any(method == "PUT" for method, *_ in site.asked())
 
 
