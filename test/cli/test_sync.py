@@ -270,9 +270,10 @@ class Stores(BaseHTTPRequestHandler):
 NOT_FOR_ALL = {"asyncio", "ctypes", "dataclasses", "email.message", "inspect", "logging", "ssl"}
 RUN = f"""
 import sys
+before = set(sys.modules)  # perhaps with those of what measures the coverage
 from dugong_like.__main__ import main
 status = main(sys.argv[1:])
-print(sorted({NOT_FOR_ALL} & set(sys.modules)))
+print(sorted({NOT_FOR_ALL} & set(sys.modules) - before))
 sys.exit(status)
 """
 
