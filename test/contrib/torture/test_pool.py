@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from kit.support import ScriptedServer, read_head
 
 from contrib.torture import pool
 from contrib.torture.faulty.stage import Violation
@@ -97,6 +98,16 @@ def test_a_connection_that_stays_open_is_found(monkeypatch):
     monkeypatch.undo()
     for conn in kept:
         conn.close()
+
+
+def test_a_connection_that_was_open_before_is_none_of_them():
+    with (
+        ScriptedServer(read_head) as server,
+        HTTPConnection("127.0.0.1", server.port) as conn,
+    ):
+        conn.connect()
+        pool.play("loop", Limit(count=20), random.Random(1))
+        assert conn.is_open()
 
 
 def test_what_the_server_does_not_take_is_found(monkeypatch):
