@@ -67,7 +67,7 @@ class Opening:
         shared = self._shared
         if self._generation != generation():
             self._forget_parent()
-        while shared.state is NEW and shared.other is None:
+        while shared.state is NEW and not shared.is_elsewhere:
             lock = self._lock
             held = False
             try:
@@ -99,7 +99,7 @@ class Opening:
         observer = shared.observer
         self._failure = None
         try:
-            if shared.state is not NEW or shared.other is not None:  # by now
+            if shared.state is not NEW or shared.is_elsewhere:  # by now
                 return
             if observer is not None:
                 observer.begin()

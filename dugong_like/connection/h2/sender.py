@@ -121,7 +121,7 @@ class Sender(BodyWriter):
 
         """
         shared = self._shared
-        if shared.state is NEW and shared.other is None:
+        if shared.state is NEW and not shared.is_elsewhere:
             return
         if shared.state is OPEN and shared.pump.engine.can_open():
             return

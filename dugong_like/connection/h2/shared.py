@@ -33,11 +33,12 @@ class H2State(SharedState):
     Attributes:
         pump: moves its bytes.
         continue_timeout: seconds to wait for 100 (Continue), or None.
-        other: the stream to a server that has chosen HTTP/1.1, for the next session; or None.
+        is_elsewhere: True if the server has chosen HTTP/1.1, which another session has.
+        other: the stream to that server, until that session has it; or None.
 
     """
 
-    __slots__ = ("continue_timeout", "other", "pump")
+    __slots__ = ("continue_timeout", "is_elsewhere", "other", "pump")
 
     observer: Observer | None  # type: ignore[assignment]  # it is one for HTTP/2
 
@@ -46,6 +47,7 @@ class H2State(SharedState):
         self.direct = False
         self.route = self.route.offering(config.versions)
         self.pump = Pump(self, config.http2)
+        self.is_elsewhere = False
         self.other: Stream | None = None
         self.continue_timeout: float | None = None
 
@@ -99,6 +101,7 @@ class H2State(SharedState):
             what = "no protocol" if chosen is None else chosen
             raise ProtocolNotNegotiated(f"the server chose {what}, not h2 (ALPN)")
         self.other = stream
+        self.is_elsewhere = True
         raise Retired
 
     def turned_away(self) -> DugongError | None:

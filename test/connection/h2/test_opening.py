@@ -22,6 +22,7 @@ from dugong_like import (
     tls_context,
 )
 from dugong_like.connection.h2 import opening
+from dugong_like.connection.states import Retired
 from dugong_like.polling.fork import generation
 from dugong_like.polling.wake import Wake
 
@@ -70,6 +71,21 @@ def test_the_server_chooses_http_1(contexts, trusting, offered):
         conn.disconnect()
         assert conn.exchange("GET", "/").body == b"ok"
     assert server.connections == 2
+
+
+def test_a_thread_that_comes_late_opens_nothing_for_http_2(contexts, trusting):
+    with (
+        ScriptedServer(http_1, contexts("http/1.1")) as server,
+        HTTPConnection("localhost", server.port, trusting, versions=BOTH, timeout=20) as conn,
+    ):
+        session = conn._session  # that thread has looked before the other one connected
+        assert conn.exchange("GET", "/").body == b"ok"
+        assert conn._session is not session
+        with pytest.raises(Retired):
+            session.sender.connect()
+        with pytest.raises(Retired):
+            run(session.opening.co_ready())
+        assert server.connections == 1
 
 
 def test_calls_in_order_go_to_http_1_as_well(contexts, trusting):
