@@ -594,9 +594,15 @@ class Pump:
         return self._writer is waiter
 
     def _takes_reading(self, waiter: Waiter) -> bool:
+        if self._writer is not None:
+            # It waits in both directions. One that waits beside it to receive could not be woken to
+            # send, should the writer end: nor what it has queued itself, such as WINDOW_UPDATE.
+            if self._reader is waiter:
+                self._end_reading(waiter)
+            return False
         if self._reader is waiter:
             return True
-        if self._writer is None and self._reader is None and self._shared.reading.acquire(False):
+        if self._reader is None and self._shared.reading.acquire(False):
             self._reader = waiter
             waiter.leads = True
         return self._reader is waiter

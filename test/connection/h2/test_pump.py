@@ -298,6 +298,37 @@ def test_a_writer_receives_meanwhile(conn, stream, waits):
     assert finish(third).body == b"/third"
 
 
+@pytest.mark.parametrize("writes_on", [True, False])
+def test_one_that_receives_beside_a_full_socket_is_not_left_with_what_it_has_queued(
+    monkeypatch, waits, writes_on
+):
+    """The one that waits until more can be sent is resumed, or closed: WINDOW_UPDATE leaves."""
+    stream = PeerStream(by_path_but_never, initial_window_size=1 << 20)
+    stream.peer.app = lambda request: Answer(body=bytes(300_000))
+    small = H2Options(connection_window=65535, stream_window=65535)
+    conn = connection(monkeypatch, stream, versions=("h2",), http2=small)
+    assert bodies_of(stream, conn.co_exchange("GET", "/first")) == [bytes(300_000)]
+    (reading,), (need,) = begin(conn, "/down")
+    assert waits.leads(need)
+    stream.room = 0
+    writing = conn.co_exchange("PUT", "/up", None, bytes(50_000))
+    writes = until_it_waits(writing, 5)
+    assert waits.writes(writes)
+    for _ in range(5):
+        stream.arrive()
+        if is_ready(stream, need):
+            need = next(reading)
+
+    stream.room = 1 << 30
+    if writes_on:
+        assert bodies_of(stream, reading, writing, needs=[need, writes]) == [bytes(300_000)] * 2
+    else:
+        writing.close()
+        assert bodies_of(stream, reading, needs=[need]) == [bytes(300_000)]
+    assert pump_of(conn).is_free()
+    conn.close()
+
+
 @pytest.fixture
 def narrow(monkeypatch, waits):
     """Return a stream to a server that takes one request at a time, and a connection with it."""
