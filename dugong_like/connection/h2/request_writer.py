@@ -236,7 +236,8 @@ class RequestWriter:
 
     def note_sent(self) -> None:
         """Note that everything is sent that was to be sent."""
-        if self._ending:
+        inner = self.stream.inner
+        if self._ending and inner is not None and inner.request_ended:  # not if answered early
             self._owed = None
             self.stream.exchange.sent = True
 

@@ -252,21 +252,43 @@ class Together:
         self._pump = pump
         self._requests = requests
         self._next = 0
+        self._early: list[AnsweredEarly] = []  # the first one, to be raised at the end
 
     def send(self, waiter: Waiter) -> bool | None:
-        """Queue as many as there is room for; an attempt. True if all are sent."""
+        """Queue as many as there is room for; an attempt. True if all are sent.
+
+        Raises:
+            AnsweredEarly: the server has answered one before it had all of that, which keeps no
+                other one from being sent.
+            DugongError: what has ended one of them.
+
+        """
         requests = self._requests
         while self._next < len(requests):
             if self._open_some(waiter):
                 continue
-            if not requests[self._next].queue_next(waiter):
-                return None
+            try:
+                if not requests[self._next].queue_next(waiter):
+                    return None
+            except AnsweredEarly as exc:
+                self._end_early(requests[self._next], exc, waiter)
             self._next += 1
         if not requests[-1].are_sent(waiter):
             return None
         for request in requests:
             request.note_sent()
+        if self._early:
+            raise self._early.pop()  # in no variable, see `SharedState.labelled`
         return True
+
+    def _end_early(self, request: RequestWriter, exc: AnsweredEarly, waiter: Waiter) -> None:
+        """Note that the server wants no more of *request*; *waiter* goes on with the next one."""
+        request.stream.complete_error(exc)
+        if not self._early:
+            self._early.append(exc)
+        waiter.mark = 0
+        waiter.has_more = False
+        waiter.wants = ROOM
 
     def _open_some(self, waiter: Waiter) -> bool:
         """Open the next ones, as far as there is room; True if there was any.

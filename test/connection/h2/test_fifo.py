@@ -13,7 +13,7 @@ from kit.steps import PACKAGE, Steps
 from kit.streams import connection, finish
 from kit.support import pattern
 
-from dugong_like import ConnectionClosed, StateError, StreamReset
+from dugong_like import AnsweredEarly, ConnectionClosed, StateError, StreamReset
 from dugong_like.http.h2.stream import Stream
 
 MOST_CODES = 1957  # bytecodes of each request and its response, of a hundred
@@ -160,3 +160,27 @@ def test_an_error_behind_what_is_here_comes_when_that_is_read(monkeypatch):
     assert finish(co_read(conn, 1)) == [pattern(4)]
     with pytest.raises(ConnectionClosed, match="/never"):
         finish(conn.co_read_response())
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_an_early_answer_to_one_keeps_no_other_one_from_being_sent(monkeypatch, place):
+    """Its error comes when all are sent, and the responses are read as always."""
+    conn, stream = opened(monkeypatch, initial_window_size=1000)
+    stream.peer.connection.increment_flow_control_window = lambda *_: None
+    requests = [("GET", "/4"), ("PUT", "/5", None, pattern(900)), ("GET", "/6")]
+    requests.insert(place, ("PUT", "/0", None, pattern(5000)))
+    sending = conn.co_send_requests(requests)
+    for _ in range(3):
+        next(sending)  # until it waits for a window
+    number = 2 * place + 5
+    peer = stream.peer.connection
+    peer.send_headers(number, [(":status", "413")], end_stream=True)
+    stream.on_the_way += peer.data_to_send()
+
+    with pytest.raises(AnsweredEarly, match="PUT .*/0: the server answered 413"):
+        results_of(stream, sending)
+
+    bodies = [pattern(4), pattern(5), pattern(6)]
+    bodies.insert(place, b"")
+    assert results_of(stream, co_read(conn, 4)) == [bodies]
+    assert conn.is_reusable()
