@@ -995,7 +995,12 @@ class Pump:
 
     def keep_data(self) -> None:
         """Copy what is queued and belongs to a caller who may change it now; under the lock."""
-        queued = [*self._batch, *self.engine.take_output()]
+        engine = self.engine
+        if engine.output.queued == engine.output.sent:
+            return
+        queued = [*self._batch, *engine.take_output()]
+        if self._lost:
+            queued.clear()  # nobody sends it
         self._batch = [bytes(part) if isinstance(part, memoryview) else part for part in queued]
 
     def drop_inherited(self) -> None:

@@ -254,6 +254,9 @@ class RequestWriter:
         stream = self.stream
         if inner.head is not None and (inner.ended or inner.answered_early):
             self._owed = self.rest = None
+            stream.pump.keep_data()
+            if stream.exchange.complete:
+                stream.drop_rest(inner)
             response = stream.response_to(inner.head)
             raise AnsweredEarly.by(response, "; read_response() gives the answer")
         if inner.error is not None:

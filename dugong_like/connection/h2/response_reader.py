@@ -159,7 +159,7 @@ class ResponseReader:
             response.set_trailers(trailers)
         stream.leave_pending()
         exchange.complete = True
-        if inner.state is not CLOSED:
+        if not (exchange.sent or stream.writing or self.is_here):  # one that writes is told
             stream.drop_rest(inner)
         if (observer := stream.shared.observer) is not None:
             received = partial(observer.received_body, exchange, response, trailers or b"")

@@ -533,6 +533,8 @@ class RollingBatch:
                 count += stream.buffered
                 last = stream
                 reply = Reply(exchange, head, stream.take_all(), False, stream.trailers or b"")
+                if not exchange.sent:
+                    pump.keep_data()  # its body is the caller's again
                 add(Outcome(exchange, reply, None))
             elif (outcome := self._read(opened)) is not None:
                 add(outcome)

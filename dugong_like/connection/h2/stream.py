@@ -196,11 +196,13 @@ class H2Stream:
             pending.remove(self.exchange)
 
     def drop_rest(self, inner: Stream) -> None:
-        """Reset *inner*, its own, if the request is not complete: nobody waits for the rest.
+        """Drop what was not sent of the request, as the response has been read to its end.
 
-        See RFC 9113 section 8.1. Not while an operation writes, which is told. Under the lock.
+        *inner*, its own, is reset if the request is not complete (RFC 9113 section 8.1). What is
+        queued is kept for the server, as the caller may change it now. Under the lock.
         """
-        if inner.state is not CLOSED and not self.writing:
+        self.pump.keep_data()
+        if inner.state is not CLOSED:
             self.pump.engine.reset(inner, ErrorCode.NO_ERROR)
             self.pump.note_room()
 
@@ -228,10 +230,11 @@ class H2Stream:
         self.kept.clear()
         if inner is None:
             return
-        if inner.error is None and inner.state is not CLOSED:
+        if not self.exchange.sent:
             pump.keep_data()
-            if (observer := self.shared.observer) is not None:
-                pump.news.append(partial(observer.reset, self.exchange, ErrorCode.CANCEL))
+        observer = self.shared.observer
+        if observer is not None and inner.error is None and inner.state is not CLOSED:
+            pump.news.append(partial(observer.reset, self.exchange, ErrorCode.CANCEL))
         pump.engine.reset(inner)
         pump.wake_of(inner)
         pump.note_room()

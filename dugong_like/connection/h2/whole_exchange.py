@@ -133,7 +133,8 @@ class WholeExchange:
             stream.pump.engine.consumed(inner, count)
         else:
             body = b""
-        stream.drop_rest(inner)
+        if not exchange.sent:
+            stream.drop_rest(inner)
         return Reply(exchange, head, body, False, inner.trailers or b"")
 
     def _reply_in_parts(self, inner: Stream) -> HTTPResponse | None:

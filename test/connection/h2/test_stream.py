@@ -3,7 +3,7 @@
 import io
 import tempfile
 import tracemalloc
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import h2.events
 import pytest
@@ -21,6 +21,7 @@ from dugong_like import (
     Budget,
     ConnectionTimedOut,
     ContinueTimedOut,
+    DugongError,
     ExcessBodyData,
     H2Options,
     HTTPConnection,
@@ -31,6 +32,7 @@ from dugong_like import (
     both,
     run,
 )
+from dugong_like.connection.connection_view import ConnectionView
 from dugong_like.connection.h2 import limits
 
 END = [("content-length", "2")]
@@ -324,6 +326,76 @@ def test_early_final_response_is_the_reply(open_to):
     early(stream, exchange, reset=True)
     reply = going_on(stream, going)
     assert (reply.status, reply.body) == (413, b"no")
+
+
+def test_early_final_response_that_is_read_while_another_operation_writes(open_to):
+    """Nobody goes on with the stream then, and it leaves room for others."""
+    conn, stream = open_to(settings={"initial_window_size": 10, "max_concurrent_streams": 1})
+    stream.peer.connection.increment_flow_control_window = lambda *_: None
+    exchange = going_on(stream, conn.co_send_request("PUT", "/", body=BodyFollowing()))
+
+    def co_read():
+        yield from exchange.co_read_response()
+        return (yield from exchange.co_readall())
+
+    reading, writing = co_read(), conn.co_write(b"x" * 100)
+    next(reading)
+    next(writing)
+    early(stream, exchange, reset=False)
+    assert finish(reading) == b"no"
+    with pytest.raises(AnsweredEarly):
+        finish(writing)
+    assert conn.is_reusable()
+    going_on(stream, conn.co_ping())
+    assert [event.error_code for event in stream.peer.events if hasattr(event, "error_code")] == [0]
+    assert bodies_of(stream, conn.co_exchange("GET", "/")) == [b"hello"]
+
+
+ENDS = {
+    "early": lambda stream, exchange: early(stream, exchange, reset=False),
+    "early, reset": lambda stream, exchange: early(stream, exchange, reset=True),
+    "reset": lambda stream, exchange: stream.peer.connection.reset_stream(exchange.stream_id, 8),
+    "closed": lambda stream, _: stream.end(),
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize(("way", "window"), [
+    ("exchange", 3000), ("exchange", 10_000), ("batch", 3000), ("batch", 10_000), ("steps", 3000),
+])  # fmt: skip
+def test_memory_of_a_body_is_the_callers_again_at_the_end(open_to, end, way, window):
+    """Also if it was not sent yet: what is queued is sent as it was."""
+    conn, stream = open_to(lambda request: None, settings={"initial_window_size": window})
+    stream.peer.connection.increment_flow_control_window = lambda *_: None
+    body = bytearray(b"a" * 5000)
+    with ExitStack() as stack:
+        if way == "exchange":
+            going = conn.co_exchange("PUT", "/", None, body)
+            exchange = going.gi_frame.f_locals["exchange"]
+        elif way == "steps":
+            exchange = finish(conn.co_send_request("PUT", "/", body=BodyFollowing()))
+            going = conn.co_write(body)
+        else:
+            batch = conn.beside(ConnectionView).rolling_batch()
+            stack.callback(batch.end)
+            exchange = batch.add("PUT", "/", None, body)
+            going = batch.co_some()
+        stream.room = 500
+        while stream.room or exchange.stream_id is None:
+            next(going)
+        end(stream, exchange)
+        stream.on_the_way += stream.peer.connection.data_to_send()
+        stream.arrive()
+        with suppress(DugongError):
+            finish(going)
+
+        body[:] = b"b" * 5000
+        body.clear()  # not possible as long as something has it
+
+    stream.room = 1 << 20
+    conn.is_open()
+    data = [each.data for each in stream.peer.events if hasattr(each, "flow_controlled_length")]
+    assert set(b"".join(data)) <= {ord("a")}
 
 
 @pytest.mark.feature("A37")
