@@ -421,8 +421,7 @@ class RollingBatch:
         now = opened.now()
         pump = self._shared.pump
         output = pump.engine.output
-        if opened.unsent:
-            opened.note_sent(now, output.sent)
+        opened.note_sent(now, output.sent)  # what left before is no progress of those to come
         if waiter.touched:
             self._take(waiter, now)
         if opened.due() <= now:

@@ -272,4 +272,8 @@ class H2Stream:
                 exc.request_sent = "yes"
             elif isinstance(exc, TransportError):
                 exc.request_sent = inner.request_sent
+                if inner.request_sent == "no" and inner.error is None:
+                    # By the server's word it is not processed, or nothing more leaves; but this has
+                    # ended on this side only, and what is queued of it cannot be taken back.
+                    exc.request_sent = "maybe"
         self.shared.label(exc, exchange)

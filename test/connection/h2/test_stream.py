@@ -634,18 +634,44 @@ def test_time_limits_of_a_response(open_to, monkeypatch, timeouts, phase, second
     assert conn.is_open()
 
 
-def test_time_limit_of_a_request_that_cannot_leave(open_to, monkeypatch):
-    conn, stream = open_to(timeout=Timeouts(write=3))
+@pytest.mark.parametrize("way", ["steps", "exchange", "batch"])
+@pytest.mark.parametrize("body", [None, b"body"])
+def test_time_limit_of_a_request_that_cannot_leave(open_to, monkeypatch, way, body):
+    """It may leave later, as it is queued, so it must not be sent again as if it had not."""
+    conn, stream = open_to(timeout=Timeouts(write=3, stall=3))
     now = 1000.0
     monkeypatch.setattr(limits.time, "monotonic", lambda: now)
     stream.room = 0
-    sending = conn.co_send_request("GET", "/")
-    assert next(sending).deadline == 1003
-    now = 1003.0
-    with pytest.raises(ConnectionTimedOut, match="nothing could be sent") as failure:
-        next(sending)
-    assert (failure.value.phase, failure.value.request_sent) == ("write", "no")
+    with ExitStack() as stack:
+        if way == "steps":
+            sending = conn.co_send_request("POST", "/late", None, body)
+        elif way == "exchange":
+            sending = conn.co_exchange("POST", "/late", None, body)
+        else:
+            batch = conn.beside(ConnectionView).rolling_batch()
+            stack.callback(batch.end)
+            batch.add("POST", "/late", None, body)
+            sending = batch.co_some()
+        assert until_it_is_late(sending) == 1003
+        now = 1003.0
+        try:
+            for (outcome,) in results_of(stream, sending):
+                raise outcome.error
+        except ConnectionTimedOut as late:
+            assert (late.phase, late.request_sent) == ("write" if body else late.phase, "maybe")
+        else:
+            raise AssertionError("it is not late")
     assert not conn.response_pending()
+    stream.room = 1 << 20
+    assert bodies_of(stream, conn.co_exchange("GET", "/next")) == [b"hello"]
+    assert [request[":path"] for request in stream.peer.requests] == ["/late", "/next"]
+
+
+def until_it_is_late(operation):
+    """Return the deadline of an operation that waits for the socket."""
+    while (need := next(operation))[0] < PeerStream.fd:
+        pass
+    return need.deadline
 
 
 @pytest.mark.parametrize(
