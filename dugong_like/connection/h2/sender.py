@@ -197,6 +197,7 @@ class Sender(BodyWriter):
         try:
             yield from self._co_send_heads(requests, is_operation)
         except Retired as exc:
+            self._check_none_is_sent(requests)
             self.writer = before
             for request in requests:
                 request.stream.move()
@@ -214,6 +215,24 @@ class Sender(BodyWriter):
             for request in requests:
                 request.give_up()
             raise
+
+    @staticmethod
+    def _check_none_is_sent(requests: list[RequestWriter]) -> None:
+        """Check that all of *requests* may go to another session; else give the unsent ones up.
+
+        Raises:
+            ConnectionClosed: some were sent, whose responses are to be read here.
+
+        """
+        unsent = [request for request in requests if request.stream.inner is None]
+        if len(unsent) < len(requests):
+            for request in unsent:
+                request.give_up()
+            raise ConnectionClosed(
+                f"the connection takes no further request, and {len(unsent)} of {len(requests)} "
+                "were not sent: read the responses to the others, or call reset()",
+                request_sent="maybe",
+            )
 
     def _co_send_heads(self, requests: list[RequestWriter], is_operation: bool) -> Co[None]:
         yield from self._opening.co_ready()

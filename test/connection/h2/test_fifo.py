@@ -7,6 +7,7 @@ import collections
 import gc
 
 import pytest
+from kit.h2_frames import goaway
 from kit.h2_server import Answer
 from kit.h2_streams import PeerStream, bodies_of, results_of
 from kit.steps import PACKAGE, Steps
@@ -184,3 +185,29 @@ def test_an_early_answer_to_one_keeps_no_other_one_from_being_sent(monkeypatch, 
     bodies.insert(place, b"")
     assert results_of(stream, co_read(conn, 4)) == [bodies]
     assert conn.is_reusable()
+
+
+@pytest.mark.parametrize("path", ["/1", "/never"])
+def test_none_is_sent_twice_if_the_server_takes_no_more_in_between(monkeypatch, path):
+    """Those that were sent keep their places; the others may be sent when these are read."""
+    one, two = (PeerStream(numbered, max_concurrent_streams=1) for _ in range(2))
+    conn = connection(monkeypatch, one, two, versions=("h2",))
+    assert bodies_of(one, conn.co_exchange("GET", "/3")) == [pattern(3)]
+    sending = conn.co_send_requests([("POST", path, None, b"a"), ("POST", "/2", None, b"b")])
+    while len(one.peer.requests) < 2:
+        next(sending)
+    one.on_the_way += goaway(3, 0)
+
+    with pytest.raises(ConnectionClosed, match="1 of 2 were not sent") as failure:
+        results_of(one, sending)
+
+    assert failure.value.request_sent == "maybe"
+    assert [request[":path"] for request in one.peer.requests] == ["/3", path]
+    if path == "/1":
+        assert results_of(one, co_read(conn, 1)) == [[pattern(1)]]
+        assert not conn.response_pending()
+        assert bodies_of(two, conn.co_exchange("POST", "/2", None, b"b")) == [pattern(2)]
+        assert [request[":path"] for request in two.peer.requests] == ["/2"]
+    else:
+        assert conn.response_pending()
+        assert not two.peer.requests
