@@ -872,6 +872,13 @@ class Pump:
             if not room:
                 return
 
+    def wake(self, waiter: Waiter) -> None:
+        """Wake *waiter*, of which something has changed that is in no stream; under the lock."""
+        waiter.moved = True
+        self._wake(waiter)
+        if self._reader is waiter:
+            self._rouse_leader()
+
     def wake_of(self, stream: Stream) -> None:
         """Wake those who wait for *stream*, as it was given up; under the lock."""
         self._dispatch([stream])

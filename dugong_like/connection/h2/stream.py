@@ -147,8 +147,8 @@ class H2Stream:
         """
         self.moved = True
         self.leave_pending()
-        if self.reading is not None:
-            self.pump.lock.run(self.pump.wake_all)
+        if (reading := self.reading) is not None:
+            self.pump.lock.run(self.pump.wake, reading)
 
     def settle(self) -> None:
         """Note that nothing more is to come of the request here."""
@@ -229,6 +229,8 @@ class H2Stream:
         self._is_reset = True
         self.kept.clear()
         if inner is None:
+            if self.reading is not None:
+                pump.wake(self.reading)
             return
         if not self.exchange.sent:
             pump.keep_data()

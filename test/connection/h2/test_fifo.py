@@ -9,7 +9,7 @@ import gc
 import pytest
 from kit.h2_frames import goaway
 from kit.h2_server import Answer
-from kit.h2_streams import PeerStream, bodies_of, results_of
+from kit.h2_streams import PeerStream, bodies_of, is_ready, results_of
 from kit.steps import PACKAGE, Steps
 from kit.streams import connection, finish
 from kit.support import pattern
@@ -211,3 +211,32 @@ def test_none_is_sent_twice_if_the_server_takes_no_more_in_between(monkeypatch, 
     else:
         assert conn.response_pending()
         assert not two.peer.requests
+
+
+@pytest.mark.parametrize("leads", [False, True])
+def test_a_reader_is_told_that_the_request_is_given_up_before_there_is_room_for_it(
+    monkeypatch, leads
+):
+    conn, stream = opened(monkeypatch, max_concurrent_streams=1)
+    exchange = finish(conn.co_send_request("GET", "/never"))
+    serving = conn.co_serve()
+    next(serving)
+    sending = conn.co_send_request("GET", "/5")
+    next(sending)
+    reading = conn._session.sender.writer.stream.exchange.co_read_response()
+    need = next(reading)
+    if leads:
+        serving.close()  # which tells the sender to lead, but that is not resumed
+        need = next(reading)
+        assert need[0] == stream.fd
+    assert not stream.on_the_way
+
+    sending.close()
+
+    stream.arrive()
+    assert is_ready(stream, need)
+    with pytest.raises(ConnectionClosed, match="/5: the request could not be sent"):
+        for _ in range(2):
+            next(reading)
+    exchange.abandon()
+    assert not conn.response_pending()
