@@ -224,7 +224,7 @@ class Sender(BodyWriter):
             ConnectionClosed: some were sent, whose responses are to be read here.
 
         """
-        unsent = [request for request in requests if request.stream.inner is None]
+        unsent = [request for request in requests if request.stream.is_unsent()]
         if len(unsent) < len(requests):
             for request in unsent:
                 request.give_up()

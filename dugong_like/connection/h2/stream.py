@@ -249,6 +249,14 @@ class H2Stream:
         inner = self.inner
         return inner is not None and (inner.ended or inner.error is not None)
 
+    def is_unsent(self) -> bool:
+        """Return True if the server has not processed the request, and never will.
+
+        As long as the connection goes on, what is queued leaves: it cannot be taken back.
+        """
+        inner = self.inner
+        return inner is None or (inner.error is not None and inner.request_sent == "no")
+
     def response_to(self, head: Any) -> HTTPResponse:
         """Return the response with *head*, which `inner` has got."""
         exchange, inner = self.exchange, self.inner
@@ -273,9 +281,6 @@ class H2Stream:
             if begun or isinstance(exc, ProtocolError):
                 exc.request_sent = "yes"
             elif isinstance(exc, TransportError):
-                exc.request_sent = inner.request_sent
-                if inner.request_sent == "no" and inner.error is None:
-                    # By the server's word it is not processed, or nothing more leaves; but this has
-                    # ended on this side only, and what is queued of it cannot be taken back.
-                    exc.request_sent = "maybe"
+                sent = inner.request_sent
+                exc.request_sent = sent if sent != "no" or self.is_unsent() else "maybe"
         self.shared.label(exc, exchange)

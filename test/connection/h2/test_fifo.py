@@ -240,3 +240,19 @@ def test_a_reader_is_told_that_the_request_is_given_up_before_there_is_room_for_
             next(reading)
     exchange.abandon()
     assert not conn.response_pending()
+
+
+def test_all_are_sent_on_the_next_connection_if_the_server_has_processed_none(monkeypatch):
+    one, two = (PeerStream(numbered, max_concurrent_streams=1) for _ in range(2))
+    conn = connection(monkeypatch, one, two, versions=("h2",))
+    assert bodies_of(one, conn.co_exchange("GET", "/3")) == [pattern(3)]
+    sending = conn.co_send_requests([("POST", "/1", None, b"a"), ("POST", "/2", None, b"b")])
+    while len(one.peer.requests) < 2:
+        next(sending)
+    one.on_the_way = goaway(1, 0)
+    one.arrive()
+
+    while next(sending, None) is not None:
+        two.arrive()
+
+    assert results_of(two, co_read(conn, 2)) == [[pattern(1), pattern(2)]]
