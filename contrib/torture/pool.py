@@ -408,7 +408,8 @@ def play(name: str, limit: Limit, dice: random.Random, *, http2: bool = False) -
             for problem in server.problems:  # which may be the reason
                 exc.add_note(f"the server: {problem}")
             raise
-        check(not server.problems, "the server: " + "\n".join(server.problems))
+    # Its threads have ended by now: some of them find out at the end only.
+    check(not server.problems, "the server: " + "\n".join(server.problems))
     return attempts
 
 

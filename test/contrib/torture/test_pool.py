@@ -1,6 +1,7 @@
 """contrib/torture/pool.py: a fixed part of it, and that it finds what is wrong."""
 
 import random
+import threading
 
 import pytest
 from kit.support import ScriptedServer, read_head
@@ -118,6 +119,27 @@ def test_what_the_server_does_not_take_is_found(monkeypatch):
 
     with pytest.raises(Violation, match=r"(?s)the server: .* what is /"):
         pool.play("loop", Limit(count=100), random.Random(1))
+
+
+def test_what_the_server_finds_out_at_the_end_is_found(monkeypatch):
+    ends = threading.Event()
+    handle, end_connections = pool.Server.handle, pool.Listening.end_connections
+
+    def late(server):
+        handle(server)
+        ends.wait(60)
+        raise ValueError("something is left")
+
+    def end(server):
+        ends.set()
+        end_connections(server)
+
+    monkeypatch.setattr(pool, "WAYS", ("usual",))  # it closes none
+    monkeypatch.setattr(pool.Server, "handle", late)
+    monkeypatch.setattr(pool.Listening, "end_connections", end)
+
+    with pytest.raises(Violation, match=r"(?s)the server: .* something is left"):
+        pool.play("loop", Limit(count=40), random.Random(1))
 
 
 @pytest.mark.parametrize("driver", ["loop", "trio"])  # one of which raises a group
