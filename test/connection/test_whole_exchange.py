@@ -1011,7 +1011,7 @@ def test_memory_of_an_idle_connection(echo):
         for _ in range(20):
             exchange()
         gc.collect()
-        ours = tracemalloc.Filter(inclusive=True, filename_pattern="*/dugong_like/*")
+        ours = tracemalloc.Filter(inclusive=True, filename_pattern=f"{PACKAGE}*")
         snapshot = tracemalloc.take_snapshot().filter_traces([ours])
     finally:
         tracemalloc.stop()
