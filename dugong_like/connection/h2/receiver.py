@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .shared import H2State
 
 A = TypeVar("A")
+# Of the pending exchanges, which may be many: it is the first one, most of the time.
+FIRST_OR_ANY: Final = (slice(1), slice(None))
 MOST_KEPT: Final = 64  # responses that are taken together
 T = TypeVar("T")
 
@@ -138,8 +140,8 @@ class Receiver:
             raise self._shared.labelled(
                 StateError(f"{what}call readall() or discard() first"), last.stream.exchange
             )
-        exchange = self._next()
-        reader = cast("ResponseReader", exchange.reader)
+        reader = self._next()
+        exchange = reader.stream.exchange
         if not reader.is_here:
             if self._opening.is_under_way():
                 try:
@@ -152,7 +154,7 @@ class Receiver:
         response = reader.take_now(reader.take_head, None)
         if response is None:
             response = yield from reader.co_head()
-        if exchange.answered:
+        if exchange.final is not None:
             self.reader, self._left = reader, None
         return response
 
@@ -164,9 +166,8 @@ class Receiver:
         size = 0
         last: Stream | None = None
         for exchange in self._pending[:MOST_KEPT]:
-            reader = cast("ResponseReader", exchange.reader)
-            count = reader.keep_whole()
-            if count is None:
+            reader = exchange.reader
+            if not isinstance(reader, ResponseReader) or (count := reader.keep_whole()) is None:
                 break
             if count:
                 size += count
@@ -175,14 +176,20 @@ class Receiver:
             self._shared.pump.engine.consumed(last, size)
         return True
 
-    def _next(self) -> Exchange:
-        """Return the first exchange whose response nobody has read, or reads by itself."""
-        for first in self._pending[:1]:  # most of the time; the list may be long
-            if not first.abandoned and not first.answered:
-                return first
-        for exchange in [*self._pending]:
-            if not exchange.abandoned and not exchange.answered:
-                return exchange
+    def _next(self) -> ResponseReader:
+        """Return the reader of the first response that nobody has read, or reads by itself.
+
+        Another thread may do that, or give it up, at any time.
+        """
+        for part in FIRST_OR_ANY:
+            for exchange in self._pending[part]:
+                reader = exchange.reader
+                if (
+                    isinstance(reader, ResponseReader)
+                    and exchange.final is None
+                    and not exchange.abandoned
+                ):
+                    return reader
         raise StateError("no response is pending: send a request first")
 
     def check_known(self) -> None:

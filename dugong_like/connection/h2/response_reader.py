@@ -4,6 +4,9 @@ Content that has come is in the stream of HTTP/2 itself until it is taken, which
 again (RFC 9113 section 6.9). Some of it may be taken before anybody asks; that is in
 `H2Stream.kept` then.
 
+An exchange has its reader until its response is read or given up, and then one that all share
+(finished.py): what it has then leads nowhere that leads back, so it is freed when it is dropped.
+
 Any number of responses are read at once on one connection, each by one operation at a time; those
 that are complete need no operation of the pump, and some not even its lock.
 
@@ -161,6 +164,8 @@ class ResponseReader:
         exchange.complete = True
         if not (exchange.sent or stream.writing or self.is_here):  # one that writes is told
             stream.drop_rest(inner)
+        if not stream.kept:
+            exchange.reader = stream.shared.finished
         if (observer := stream.shared.observer) is not None:
             received = partial(observer.received_body, exchange, response, trailers or b"")
             stream.pump.news.append(received)
@@ -281,6 +286,7 @@ class ResponseReader:
                 self._move(inner, count, kept)
         body = b"".join(kept)
         kept.clear()
+        stream.exchange.reader = stream.shared.finished
         return body
 
     def drop(self, _: object = None) -> bool | None:
@@ -482,6 +488,7 @@ class ResponseReader:
     def _give_back(self, piece: bytes) -> None:
         """Have *piece*, which was taken last, delivered next."""
         self.stream.kept.insert(0, piece)
+        self.stream.exchange.reader = self  # again, if that was the rest
 
     # ---- the calls of the exchange
 
@@ -494,6 +501,7 @@ class ResponseReader:
         stream = self.stream
         if not exchange.complete and stream.inner is not None:
             stream.cancel()
+            exchange.reader = stream.shared.finished
             if stream.pump.news:
                 stream.pump.tell_news()
 

@@ -330,8 +330,10 @@ class Session(HasSharedState):
         if not self._pending or not config.is_direct or (last is not None and last.is_unread()):
             return taken
         while len(taken) < most and self._pending:
-            first = cast("ResponseReader | None", self._pending[0].reader)
-            if first is None or (reply := shared.pump.do(first.take_whole, None)) is None:
+            first = self._pending[0].reader
+            if not isinstance(first, ResponseReader) or (
+                (reply := shared.pump.do(first.take_whole, None)) is None
+            ):
                 break
             taken.append(reply)
             receiver.reader = first
@@ -447,7 +449,7 @@ class Session(HasSharedState):
                 body.writer.cancel()
         receiving = self.receiver.reader
         if receiving is not None and receiving.is_unread():
-            receiving.stream.cancel()
+            receiving.abandon(receiving.stream.exchange)
 
     def replaced(self) -> None:
         """Close the connection when its last stream, and its last operation, has ended."""

@@ -12,6 +12,7 @@ from ...errors import ConnectionClosed, DugongError, ProtocolNotNegotiated
 from ...polling.contract import POLLOUT
 from ..shared import SharedState, awaited_of
 from ..states import Retired
+from .finished import Finished
 from .pump import Pump
 
 if TYPE_CHECKING:
@@ -33,12 +34,13 @@ class H2State(SharedState):
     Attributes:
         pump: moves its bytes.
         continue_timeout: seconds to wait for 100 (Continue), or None.
+        finished: the reader of exchanges whose responses are read, or given up.
         is_elsewhere: True if the server has chosen HTTP/1.1, which another session has.
         other: the stream to that server, until that session has it; or None.
 
     """
 
-    __slots__ = ("continue_timeout", "is_elsewhere", "other", "pump")
+    __slots__ = ("continue_timeout", "finished", "is_elsewhere", "other", "pump")
 
     observer: Observer | None  # type: ignore[assignment]  # it is one for HTTP/2
 
@@ -47,6 +49,7 @@ class H2State(SharedState):
         self.direct = False
         self.route = self.route.offering(config.versions)
         self.pump = Pump(self, config.http2)
+        self.finished = Finished(self.route)
         self.is_elsewhere = False
         self.other: Stream | None = None
         self.continue_timeout: float | None = None

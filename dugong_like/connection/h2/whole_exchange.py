@@ -128,6 +128,8 @@ class WholeExchange:
         exchange.expects_continue = False
         exchange.final = head
         exchange.complete = True
+        if self._reader is not None:  # for time limits
+            exchange.reader = stream.shared.finished
         if count := inner.buffered:
             body = inner.take_all()
             stream.pump.engine.consumed(inner, count)
