@@ -50,9 +50,7 @@ class Receiver:
 
     """
 
-    __slots__ = (
-        *("_bodies", "_left", "_limits", "_opening", "_pending", "_shared", "buffer", "reader"),
-    )
+    __slots__ = (*("_left", "_limits", "_opening", "_pending", "_shared", "buffer", "reader"),)
 
     def __init__(
         self,
@@ -68,7 +66,6 @@ class Receiver:
         self.reader: ResponseReader | None = None
         self.buffer: Pump = shared.pump
         self._left: list[bytes | memoryview] | None = None
-        self._bodies = Bodies(self)
 
     @property
     def continue_timeout(self) -> float | None:
@@ -81,9 +78,9 @@ class Receiver:
         self._limits.continue_timeout = seconds
 
     @property
-    def bodies(self) -> Bodies:
-        """Attempts to read bodies."""
-        return self._bodies
+    def bodies(self) -> Receiver:
+        """Attempts to read bodies: this object, as two that have each other would be a circle."""
+        return self
 
     def co(
         self,
@@ -203,10 +200,6 @@ class Receiver:
         assert self._left is not None
         return take_first(self._left, size)
 
-    def keep(self, left: list[bytes | memoryview]) -> None:
-        """See `Bodies.take_over`."""
-        self._left = left
-
     def read_raw(self, size: int) -> bytes | None:  # noqa: ARG002 - it is refused
         """Raise `StateError`: what comes is frames."""
         raise self._shared.labelled(StateError("read_raw() goes with HTTP/1.1 only"))
@@ -219,33 +212,21 @@ class Receiver:
         """See `ReceivingHalf.nothing_arrived`."""
         return NOTHING_ARRIVED(self._limits.timeout)
 
-
-class Bodies:
-    """The attempts of `session.Bodies`, each with the reader of the present response.
-
-    Args:
-        receiver: has it.
-
-    """
-
-    __slots__ = ("_receiver",)
-
-    def __init__(self, receiver: Receiver) -> None:
-        self._receiver = receiver
+    # ---- `session.Bodies`: each attempt with the reader of the present response
 
     def read(self, size: int) -> bytes | None:
         """See `Operations.co_read`."""
-        reader = self._receiver.reader
-        return self._receiver.take_left(size) if reader is None else reader.take(size)
+        reader = self.reader
+        return self.take_left(size) if reader is None else reader.take(size)
 
     read_patiently = read
 
     def readinto(self, target: memoryview) -> int | None:
         """See `Operations.co_readinto`."""
-        reader = self._receiver.reader
+        reader = self.reader
         if reader is not None:
             return reader.take_into(target)
-        data = self._receiver.take_left(len(target))
+        data = self.take_left(len(target))
         target[: len(data)] = data
         return len(data)
 
@@ -253,22 +234,22 @@ class Bodies:
 
     def readall(self, _: None) -> bytes | None:
         """See `Operations.co_readall`."""
-        reader = self._receiver.reader
-        return self._receiver.take_left(1 << 62) if reader is None else reader.take_all()
+        reader = self.reader
+        return self.take_left(1 << 62) if reader is None else reader.take_all()
 
     def discard(self, _: None) -> bool | None:
         """See `Operations.co_discard`."""
-        reader = self._receiver.reader
+        reader = self.reader
         if reader is not None:
             return reader.drop()
-        self._receiver.take_left(1 << 62)
+        self.take_left(1 << 62)
         return True
 
     def left(self) -> list[bytes | memoryview] | None:
         """See `session.Bodies.left`."""
-        reader = self._receiver.reader
+        reader = self.reader
         return None if reader is None else reader.left()
 
     def take_over(self, left: list[bytes | memoryview]) -> None:
         """See `session.Bodies.take_over`."""
-        self._receiver.keep(left)
+        self._left = left

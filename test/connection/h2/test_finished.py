@@ -9,6 +9,7 @@ from kit.h2_streams import PeerStream, results_of
 from kit.streams import connection, finish
 
 from dugong_like import InvalidOption, StateError, Timeouts
+from dugong_like.connection.connection_view import ConnectionView
 from dugong_like.connection.files import NotTaken
 from dugong_like.connection.h2.response_reader import ResponseReader
 
@@ -145,6 +146,38 @@ def test_nothing_is_left_of_an_exchange_that_is_dropped(conn, stream, way):
     read_by_the_connection(conn, stream)  # the connection keeps the last one
 
     del exchange
+
+    assert lost() is None
+
+
+def sent_and_read(view, stream):
+    exchange = send(view, stream)
+    finish(view.co_read_response())
+    finish(view.co_discard())
+    return exchange
+
+
+def sent_and_given_up(view, stream):
+    exchange = send(view, stream)
+    finish(view.co_read_response())
+    return exchange
+
+
+def left_to_be_read(view, stream):
+    [response] = results_of(stream, view.co_exchange("GET", "/long"))
+    assert response.body is None
+    return response._exchange
+
+
+@pytest.mark.usefixtures("without_collector")
+@pytest.mark.parametrize("way", [sent_and_read, sent_and_given_up, left_to_be_read])
+def test_nothing_is_left_of_what_one_user_of_the_connection_has_had(conn, stream, way):
+    view = conn.beside(ConnectionView)
+    exchange = way(view, stream)
+    lost = ref(exchange)
+
+    view.disconnect()
+    del exchange, view
 
     assert lost() is None
 
