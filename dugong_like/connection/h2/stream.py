@@ -198,8 +198,8 @@ class H2Stream:
     def drop_rest(self, inner: Stream) -> None:
         """Drop what was not sent of the request, as the response has been read to its end.
 
-        *inner*, its own, is reset if the request is not complete (RFC 9113 section 8.1). What is
-        queued is kept for the server, as the caller may change it now. Under the lock.
+        *inner*, its own, is reset if the request is not complete (RFC 9113 section 8.1). Queued
+        content is kept for the server, as the caller may change its own now. Under the lock.
         """
         self.pump.keep_data()
         if inner.state is not CLOSED:
