@@ -89,6 +89,7 @@ class Serving(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._is_new = True  # the settings that begin the connection are not acknowledged
         self._changing = True  # nor are the last ones
+        self._is_over = False  # the client has said GOAWAY: h2 sends nothing behind that
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to serve."""
@@ -113,6 +114,8 @@ class Serving(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sends."""
+        if self._is_over:
+            return
         try:
             events = self._http.receive_data(data)
         except h2.exceptions.ProtocolError as exc:
@@ -120,6 +123,9 @@ class Serving(asyncio.Protocol):
             self._send()
             assert self._transport is not None
             self._transport.close()
+            return
+        if any(isinstance(event, h2.events.ConnectionTerminated) for event in events):
+            self._is_over = True
             return
         for event in events:
             self._follow(event)

@@ -1,5 +1,9 @@
 """The server that the exchanges of `contrib.torture.http2` are made with."""
 
+import asyncio
+import random
+from unittest import mock
+
 import pytest
 
 h2 = pytest.importorskip("h2", reason="needs h2")
@@ -9,7 +13,7 @@ from h2.connection import H2Connection  # noqa: E402
 from h2.events import StreamReset  # noqa: E402
 from h2.settings import SettingCodes  # noqa: E402
 
-from contrib.torture.http2_server import Connection  # noqa: E402
+from contrib.torture.http2_server import Connection, Serving  # noqa: E402
 
 HEAD = [(":method", "PUT"), (":scheme", "http"), (":authority", "a"), (":path", "/")]
 
@@ -35,3 +39,17 @@ def test_trailers_that_cross_a_reset_are_no_new_stream():
     client.end_stream(3)
     events = server.receive_data(client.data_to_send())
     assert {event.stream_id for event in events} == {3}
+
+
+def test_nothing_is_answered_behind_goaway(capfd):
+    client, server = H2Connection(), Serving(random.Random(1))
+    server.connection_made(mock.Mock(spec=asyncio.Transport))
+    client.initiate_connection()
+    client.send_headers(1, HEAD)
+    client.send_data(1, b"12345")
+    client.close_connection()
+
+    server.data_received(client.data_to_send())  # as one piece, with all that came before
+    server.data_received(b"what crosses its end")
+
+    assert capfd.readouterr().err == ""
