@@ -172,7 +172,11 @@ class Opened:
 
     def __init__(self):
         shared = SimpleNamespace(
-            state=NEW, other=None, observer=None, timeout=None, timeouts=SimpleNamespace(total=None)
+            state=NEW,
+            is_elsewhere=False,
+            observer=None,
+            timeout=None,
+            timeouts=SimpleNamespace(total=None),
         )
 
         def co_open():
