@@ -37,7 +37,7 @@ from ..http.h2.violations import ErrorCode
 from ..http.request import BodyFollowing, Request, is_whole
 from ..http.url import Origin
 from ..polling.contract import Co
-from ..polling.timeouts import ending
+from ..polling.timeouts import Ending
 from .reading import BodyStream, MemoryBody
 from .response import Response
 
@@ -213,7 +213,7 @@ def _waiting_deadline(request: Repeatable) -> float | None:
     if request.timeouts is None:
         return None
     limit = request.timeouts.to_wait_for_pool
-    return math.inf if limit is None else ending(limit, time.monotonic())
+    return math.inf if limit is None else Ending(limit, time.monotonic())
 
 
 def may_repeat(request: Repeatable, exc: DugongError) -> bool:

@@ -46,7 +46,7 @@ from ..polling.combinators import several
 from ..polling.contract import Co, run
 from ..polling.fork import after_fork
 from ..polling.numbers import check_deadline, check_int
-from ..polling.timeouts import Given, ending
+from ..polling.timeouts import Ending, how_long
 from ..polling.twin_documentation import twin_of
 from ..polling.wake import Wake
 from .connection_settings import ConnectionSettings, only_http_2
@@ -162,7 +162,7 @@ class Pool:
     def deadline(self) -> float | None:
         """Return until when an operation that begins now waits for a connection; None: for ever."""
         limit = self._connector.timeouts.to_wait_for_pool
-        return None if limit is None else ending(limit, monotonic())
+        return None if limit is None else Ending(limit, monotonic())
 
     def is_closed(self) -> bool:
         """Return True after `close`."""
@@ -459,8 +459,7 @@ class Pool:
         here, there = at.stats(), len(self._members) - self._count_idle()
         others = f", {here.waiting} others wait for one" if here.waiting else ""
         return PoolTimedOut(
-            f"no connection to {origin} became free within {max(deadline - began, 0):.3g} s "
-            f"({deadline.given if isinstance(deadline, Given) else 'deadline'}): "
+            f"no connection to {origin} became free within {how_long(deadline, began)}: "
             f"{there} are busy, {here.busy} of them with this origin{others}",
             origin=str(origin),
             busy=there,

@@ -41,7 +41,7 @@ from weakref import ref
 from ..connection.connection_view import bytes_received, watch_room
 from ..errors import DugongError, PoolTimedOut, StateError
 from ..polling.contract import within
-from ..polling.timeouts import Given
+from ..polling.timeouts import how_long
 from ..polling.wake import Wake
 from .pooled import HTTP_2, Member, OriginPool
 from .share import DOUBTED, Opening, Share, SharedOrigin, StreamLease
@@ -506,10 +506,9 @@ class Sharing:
         self, at: SharedOrigin, origin: Origin, began: float, until: float | None
     ) -> PoolTimedOut:
         waited = monotonic() - began
-        given = until.given if isinstance(until, Given) else "deadline"
         streams = sum(len(share.uses) for share in at.shares)
         return PoolTimedOut(
-            f"no stream to {origin} became free within {waited:.3g} s ({given}): "
+            f"no stream to {origin} became free within {how_long(until, began)}: "
             f"{streams} are in use, on {len(at.shares)} connections",
             origin=str(origin),
             busy=len(at.shares),

@@ -58,6 +58,47 @@ class Given(float):
         return Given, (self.seconds, self.given)
 
 
+class Ending(Given):
+    """When a limit is over, in seconds of `time.monotonic`; it is `Given` as the limit is.
+
+    Args:
+        limit: seconds.
+        now: when it begins.
+
+    Attributes:
+        limit: the same.
+
+    """
+
+    __slots__ = ("limit",)
+
+    def __new__(cls, limit: float, now: float) -> Self:
+        """Return the sum, which knows the limit."""
+        made = super().__new__(cls, now + limit, how_given(limit))
+        made.limit = limit
+        return made
+
+    limit: float
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Ending, (self.limit, self.seconds - self.limit)
+
+
+def how_long(until: float | None, began: float) -> str:
+    """Return how long may be waited, for a message: such as ``"0.5 s (Timeouts(pool=0.5))"``.
+
+    Args:
+        until: seconds of `time.monotonic`; those of `Ending` are named as they were given.
+        began: when the waiting began. It says nothing about an `Ending`, which may have begun
+            earlier, even if by as little as a busy machine needs from one line to the next.
+
+    """
+    if isinstance(until, Ending):
+        return f"{until.limit} s ({until.given})"
+    seconds = 0.0 if until is None else max(until - began, 0.0)
+    return f"{seconds:.3g} s (deadline)"
+
+
 def how_given(seconds: float | None, name: str = "") -> str:
     """Return how the caller has given a time limit.
 
@@ -241,11 +282,6 @@ class _Number(Timeouts):
 
 
 NO_LIMITS = Timeouts()
-
-
-def ending(limit: float, now: float) -> float:
-    """Return when *limit* is over, if it begins *now*; it is `Given` as *limit* is."""
-    return Given(now + limit, how_given(limit))
 
 
 def as_timeouts(timeout: float | Timeouts | None) -> Timeouts:

@@ -1,10 +1,12 @@
 """A pool with real connections: what servers do to idle ones, and all ways to wait on one pool."""
 
 import asyncio
+import itertools
 import os
 import select
 import signal
 import threading
+import time
 import traceback
 from contextlib import suppress
 
@@ -201,6 +203,21 @@ def test_time_limit(driver):
             assert isinstance(failure, PoolTimedOut)
             assert failure.origin == f"http://{host}"
             assert failure.busy == 1
+
+
+def test_message_names_the_limit_as_it_was_given_however_busy_the_machine_is(monkeypatch):
+    """Each look at the clock of the pool is 10 ms after the one before."""
+    looks = itertools.count()
+    monkeypatch.setattr(
+        "dugong_like.client.pool.monotonic", lambda: time.monotonic() + 0.01 * next(looks)
+    )
+    origin = Origin("http", "h.test")
+    with Pool(Connector(timeout=Timeouts(pool=SOON)), Limits(max_connections=1)) as pool:
+        with pool.try_acquire(origin):
+            with pytest.raises(PoolTimedOut, match=r"within 0\.1 s \(Timeouts\(pool=0\.1\)\): 1"):
+                pool.acquire(origin)
+            with pytest.raises(PoolTimedOut, match=r"within 0(\.0\d+)? s \(deadline\): 1"):
+                pool.acquire(origin, deadline=time.monotonic() + SOON)
 
 
 def test_failure_to_connect_gives_the_place_back():

@@ -20,7 +20,7 @@ from dugong_like import (
     within,
 )
 from dugong_like.polling.contract import POLLIN, PollNeeded
-from dugong_like.polling.timeouts import as_timeouts, limited
+from dugong_like.polling.timeouts import Ending, Given, as_timeouts, how_long, limited
 from dugong_like.polling.wake import Wake
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -212,3 +212,15 @@ def test_without_a_limit_nothing_is_limited():
         return 1
 
     assert finish(limited(None, "read", co_nothing(), "")) == 1
+
+
+def test_end_of_a_limit_knows_the_limit():
+    """So a message names it, and not what is left of it at some later look at the clock."""
+    end = Ending(Given(2.5, "--max-time 2.5"), 100.0)
+    assert end == 102.5
+    assert how_long(end, 100.9) == "2.5 s (--max-time 2.5)"
+    assert how_long(Ending(3, 100.0), 0) == "3 s (timeout=3)"
+    kept = pickle.loads(pickle.dumps(end))
+    assert (kept, kept.limit, kept.given) == (end, end.limit, end.given)
+    assert how_long(102.5, 100.0) == "2.5 s (deadline)"
+    assert how_long(99.0, 100.0) == how_long(None, 100.0) == "0 s (deadline)"
