@@ -967,9 +967,10 @@ class Client:
                 *total*, seconds for all; None for no limit.
                 *on_progress*, called with a `MapProgress` for each result.
                 All others are those of `build_request`, for requests that are given by their URLs.
+                Each request reads them anew: iterators and streams are none.
 
         Raises:
-            InvalidOption, TypeError: an argument is invalid; nothing was sent.
+            InvalidOption, TypeError, ValueError: an argument is invalid; nothing was sent.
 
         Returns:
             `MapResults`: of a `MapItem` for each request.

@@ -45,7 +45,7 @@ class Hooks:
 
     Raises:
         InvalidOption: a name is that of no event.
-        TypeError: a function is not callable.
+        TypeError: they are no mapping, or a function is not callable.
 
     """
 
@@ -53,6 +53,8 @@ class Hooks:
 
     def __init__(self, functions: HookFunctions | None = None) -> None:
         self._functions: dict[str, list[HookFunction]] = {}
+        if not isinstance(functions, Mapping | None):
+            raise TypeError(f"hooks is a mapping of names to functions, not {quoted(functions)}")
         for name, given in (functions or {}).items():
             if not callable(given) and not isinstance(given, Iterable):
                 raise TypeError(f"hooks: {name} is a function, or several, not {quoted(given)}")

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from ..errors import InvalidOption, InvalidRequest
-from ..http.arguments import as_string
+from ..http.arguments import as_string, check_callable
 from ..http.headers import Fields, Headers, Text, as_text, field_pairs
 from ..http.query import QueryParams
 from ..http.redaction import quoted, shown_url
@@ -98,7 +98,6 @@ class RequestOptions(SharedOptions, total=False):
 OF_RECEIVING: Final = frozenset({
     *("decompress", "ssl_context", "verify", "cert", "proxy", "http_version", "server_hostname"),
 })  # fmt: skip
-FLAGS: Final = frozenset({"stream", "expect100", "follow_redirects"})
 KNOWN: Final = frozenset(RequestOptions.__annotations__)
 
 
@@ -109,12 +108,39 @@ def unknown_option(name: str, known: Iterable[str], same: Mapping[str, str]) -> 
     return unknown_argument(name, known, same)
 
 
-def _check_names(options: RequestOptions) -> None:
+def _check_progress(name: str, function: object) -> None:
+    check_callable(function, name)
+
+
+def _check_compress(_name: str, coding: object) -> None:
+    if coding is not None:
+        from ..http.encoders import check_coding  # noqa: PLC0415 - for those who want it
+
+        check_coding(coding)
+
+
+def _check_extensions(name: str, extensions: object) -> None:
+    if not isinstance(extensions, Mapping | None):
+        raise TypeError(f"{name} is a mapping, not {quoted(extensions)}")
+
+
+# Of options that nothing else checks in every request, such as one without a body.
+CHECKS: Final[Mapping[str, Callable[[str, object], None]]] = {
+    "compress": _check_compress,
+    "expect100": check_flag,
+    "extensions": _check_extensions,
+    "follow_redirects": check_flag,
+    "progress": _check_progress,
+    "stream": check_flag,
+}
+
+
+def _check_options(options: RequestOptions) -> None:
     for name, value in options.items():
         if name not in KNOWN:
             raise unknown_option(name, KNOWN, SAME)
-        if name in FLAGS:
-            check_flag(name, value)
+        if (check := CHECKS.get(name)) is not None:
+            check(name, value)
 
 
 _is_absolute = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://").match  # a path may have a URL in it
@@ -241,7 +267,7 @@ class RequestBuilder:
         return place, credentials
 
     def _apply(self, request: ClientRequest, options: RequestOptions) -> None:
-        _check_names(options)
+        _check_options(options)
         if (params := options.get("params")) is not None:
             request.url = request.url.with_query(params)
         self._set_body(request, options)

@@ -59,6 +59,19 @@ class _Brotli:
         self.flush = inner.finish
 
 
+def check_coding(coding: object) -> Levels:
+    """Return the levels of *coding*.
+
+    Raises:
+        ValueError: it is not the name of one by which a body can be compressed.
+
+    """
+    levels = LEVELS.get(coding) if isinstance(coding, str) else None
+    if levels is None:
+        raise ValueError(f"a content coding is one of {', '.join(LEVELS)}, not {quoted(coding)}")
+    return levels
+
+
 def compressor(coding: str, level: int | None = None) -> Compressor:
     """Return a new compressor for a content coding.
 
@@ -72,9 +85,7 @@ def compressor(coding: str, level: int | None = None) -> Compressor:
         ImportError: the library of *coding* is not installed.
 
     """
-    levels = LEVELS.get(coding)
-    if levels is None:
-        raise ValueError(f"a content coding is one of {', '.join(LEVELS)}, not {quoted(coding)}")
+    levels = check_coding(coding)
     if level is None:
         level = levels.usual
     elif not isinstance(level, int) or isinstance(level, bool):

@@ -25,6 +25,12 @@ from dugong_like import (
     ScriptedTransport,
     run,
 )
+from dugong_like.client.bulk.options import MapOptions
+from dugong_like.client.event_source import SSEOptions
+from dugong_like.client.request_building import RequestOptions
+from dugong_like.client.sync.options import SyncOptions
+from dugong_like.client.transfers.options import DownloadOptions, UploadOptions
+from dugong_like.client.websocket import OpeningOptions
 from dugong_like.drivers.loop import Loop
 
 
@@ -90,6 +96,45 @@ def stopped(make):
 
     call.__signature__ = inspect.signature(make)
     return call
+
+
+class Refusing:
+    """A dispatcher to which nothing may come."""
+
+    def co_dispatch(self, request):
+        raise AssertionError(f"{request} was sent")
+        yield
+
+    def co_close(self):
+        yield from ()
+
+
+WAYS = {
+    "request": (RequestOptions, lambda client, **options: client.get("http://h/", **options)),
+    "map": (MapOptions, lambda client, **options: client.map(["http://h/"], **options)),
+    "co_map": (MapOptions, lambda client, **options: client.co_map([], print, **options)),
+    "sse": (SSEOptions, lambda client, **options: client.sse("http://h/", **options)),
+    "websocket": (
+        OpeningOptions,
+        lambda client, **options: client.co_websocket("ws://h/", **options),
+    ),
+    "download": (
+        DownloadOptions,
+        lambda client, **options: client.co_download("http://h/", io.BytesIO(), **options),
+    ),
+    "upload": (
+        UploadOptions,
+        lambda client, **options: client.co_upload(io.BytesIO(), "http://h/", **options),
+    ),
+    "sync": (
+        SyncOptions,
+        lambda client, **options: client.co_sync(os.curdir, "http://h/", **options),
+    ),
+}
+
+
+def names_of(kind):
+    return sorted(kind.__annotations__)
 
 
 def race(stagger=0.0):
@@ -221,6 +266,13 @@ NOT_TRIED = {
     },
     "takes scripts of tests, one after the other": {"ScriptedTransport"},
 }
+SHOWN_AS = {
+    "compress": "a content coding",
+    "content": "a body",
+    "data": "a body",
+    "s3_endpoint": "a URL",
+    "server_hostname": "hostname",
+}
 NO_OPERATION = {"op", "op1", "op2"}  # there is one message for all of them
 CASES = [
     (name, parameter)
@@ -240,6 +292,18 @@ def test_a_wrong_type_is_refused_by_its_name(name, parameter):
         call(**made)
 
     assert ("is no operation" if parameter in NO_OPERATION else parameter) in str(caught.value)
+
+
+@each_case(
+    ("way", "option"), [(way, name) for way, (kind, _) in WAYS.items() for name in names_of(kind)]
+)
+def test_a_wrong_option_of_a_client_is_refused_before_anything_is_sent(way, option):
+    client = dugong_like.Client(dispatcher=Refusing())
+
+    with pytest.raises((TypeError, ValueError, DugongError)) as caught:
+        WAYS[way][1](client, **{option: Wrong()})
+
+    assert SHOWN_AS.get(option, option) in str(caught.value)
 
 
 def test_everything_is_tried():

@@ -133,6 +133,10 @@ def test_one_body_only(options):
         ({"cookies": [("a", "b")]}, TypeError),
         ({"content": b"x", "compress": "nonsense"}, ValueError),
         ({"content": b"x", "progress": 1}, TypeError),
+        ({"compress": "nonsense"}, ValueError),
+        ({"compress": []}, ValueError),
+        ({"extensions": [("a", 1)]}, TypeError),
+        ({"progress": 1}, TypeError),
     ],
 )
 def test_values_that_are_none(options, error):

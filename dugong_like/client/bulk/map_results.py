@@ -6,10 +6,11 @@ Not here: what leads to the results (schedule.py).
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from ...drivers.detect import runner
 from ...errors import StateError
+from ...http.url import URL
 from ...polling.contract import Co, run
 from ...polling.fairness import StepCounter
 from ...polling.wake import co_checkpoint
@@ -19,6 +20,8 @@ from .source import Source
 
 if TYPE_CHECKING:
     from .results import MapItem, MapProgress
+
+ANY: Final = URL("http://localhost/")  # nothing is sent there
 
 
 class MapResults:
@@ -47,6 +50,8 @@ class MapResults:
         options: Mapping[str, Any],
     ) -> None:
         settings = MapSettings(options)
+        if settings.of_requests:
+            parts.build("GET", ANY, **settings.of_requests)  # raises what is wrong with them
         self._raises = settings.raises
         self._schedule = Schedule(parts, Source(requests), settings)
         self._is_driven = False

@@ -5,7 +5,7 @@ Not here: what is done with them (schedule.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from ...errors import InvalidOption
@@ -49,6 +49,7 @@ class MapOptions(RequestOptions, total=False):
     on_progress: Callable[[MapProgress], object] | None
 
 
+CONSUMED: Final = ("content", "data", "files", "headers", "params")  # in each request
 OWN: Final = MapOptions.__annotations__.keys() - RequestOptions.__annotations__.keys()
 
 
@@ -97,4 +98,18 @@ class MapSettings:
         if options.get("stream"):
             raise InvalidOption("stream: the responses of map() are read as a whole")
         others = {name: value for name, value in options.items() if name not in OWN}
+        for name in CONSUMED:
+            _check_reusable(name, others.get(name))
         self.of_requests = cast("RequestOptions", others)
+
+
+def _check_reusable(name: str, value: object) -> None:
+    """Check the option *name*, which all requests share.
+
+    Raises:
+        InvalidOption: *value* would be used up by the first of them.
+
+    """
+    if isinstance(value, Iterator | AsyncIterator) or hasattr(value, "read"):
+        kind = "which is read once"
+        raise InvalidOption(f"{name} is for each request of map(), not {quoted(value)}, {kind}")

@@ -1,9 +1,16 @@
 """The arguments of `Client.map`: what is checked before anything is sent."""
 
+import io
+
 import pytest
 
 from dugong_like import InvalidOption
 from dugong_like.client.bulk.options import MapOptions, MapSettings
+
+
+async def each(*pieces):
+    for piece in pieces:
+        yield piece
 
 
 def test_defaults():
@@ -55,6 +62,13 @@ def test_numbers(name):
         ("total", -1, InvalidOption),
         ("on_progress", 5, TypeError),
         ("stream", True, InvalidOption),
+        ("content", io.BytesIO(b"x"), InvalidOption),
+        ("content", iter([b"x"]), InvalidOption),
+        ("content", each(b"x"), InvalidOption),
+        ("data", io.BytesIO(b"x"), InvalidOption),
+        ("files", iter([("f", b"x")]), InvalidOption),
+        ("headers", iter([("A", "b")]), InvalidOption),
+        ("params", iter([("a", "b")]), InvalidOption),
     ],
 )
 def test_others(name, wrong, error):
