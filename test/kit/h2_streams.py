@@ -100,3 +100,20 @@ def is_ready(stream, need):
     if need[0] == stream.fd + 1:
         return stream.room > 0 or bool(stream.arrived) or stream.ended
     return bool(need.poll(0))
+
+
+def going_on(stream, *operations):
+    """Drive *operations* as `results_of`; return the result of one, or a list of those of many."""
+    results = results_of(stream, *operations)
+    return results if len(operations) > 1 else results[0]
+
+
+def answer_early(stream, exchange, *, reset):
+    """Let the server answer before it has the whole request, and perhaps want no more of it."""
+    peer = stream.peer.connection
+    peer.send_headers(exchange.stream_id, [(":status", "413"), ("content-length", "2")])
+    peer.send_data(exchange.stream_id, b"no", end_stream=True)
+    if reset:
+        peer.reset_stream(exchange.stream_id, 0)
+    stream.on_the_way += peer.data_to_send()
+    stream.arrive()
