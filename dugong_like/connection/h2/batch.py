@@ -33,7 +33,6 @@ from .waiter import ROOM, Waiter
 if TYPE_CHECKING:
     from ...errors import ConnectionTimedOut
     from ...http.h1.response_head import Head
-    from ...http.h2.static_table import Field
     from ...http.h2.stream import Stream
     from ...polling.contract import Co
     from ..exchange import Exchange
@@ -52,45 +51,6 @@ class Opened(NamedTuple):
 
     exchange: Exchange
     stream: Stream
-
-
-def open_stream(
-    shared: H2State,
-    waiter: Waiter,
-    exchange: Exchange,
-    section: tuple[Field, ...],
-    *,
-    ends: bool = True,
-) -> Stream | None:
-    """Open a stream for a request, if there is room for it; under the lock.
-
-    Args:
-        shared: of the session.
-        waiter: of the operation.
-        exchange: of the request.
-        section: its fields.
-        ends: True if it has no body.
-
-    Returns:
-        It; None if there is no room, or will be none any more (see `is_retired`).
-
-    """
-    pump = shared.pump
-    engine = pump.engine
-    if not engine.streams:
-        pump.look()
-    if shared.stream is None or not pump.may_open(waiter):
-        return None
-    stream = engine.open(section, ends)
-    exchange.stream_id = stream.id
-    exchange.sent = ends  # it is, when the response comes
-    pump.opened(waiter)
-    return stream
-
-
-def is_retired(shared: H2State) -> bool:
-    """Return True if the session takes no further request."""
-    return shared.stream is None or not shared.pump.engine.can_open()
 
 
 class Batch:
@@ -187,16 +147,18 @@ class Batch:
             Retired: no further one will be, and none is open.
 
         """
-        shared, coming, opened = self._shared, self._coming, self._opened
+        pump, coming, opened = self._shared.pump, self._coming, self._opened
         waiter.wants = 0 if opened else ROOM
         while coming and len(opened) < MOST_OPEN:
             exchange, head = coming[0]
-            stream = open_stream(shared, waiter, exchange, head.section())
+            stream = pump.open(waiter, head.section(), True)
             if stream is None:
-                if not opened and is_retired(shared):
+                if not opened and pump.is_retired():
                     raise Retired
                 return
             coming.popleft()
+            exchange.stream_id = stream.id
+            exchange.sent = True  # it is, when the response comes
             opened.append(Opened(exchange, stream))
 
     # ---- responses

@@ -484,20 +484,45 @@ class Pump:
             self.look()
         return self._shared.stream is not None
 
-    def may_open(self, waiter: Waiter) -> bool:
-        """Return True if *waiter* may open a stream now: there is room behind those before it.
+    def open(self, waiter: Waiter, fields: Sequence[Field], ends: bool) -> Stream | None:
+        """Open a stream for a request of *waiter*, and queue its head; under the lock.
 
-        It is before all that have not waited yet. Those that may be woken for the room there is
-        are these, too.
+        Args:
+            waiter: of the operation. It is before all that have not waited yet.
+            fields: those of the request.
+            ends: True if the request ends behind its head.
+
+        Returns:
+            It; None if there is no room behind those before *waiter*, or there will be none any
+            more (see `is_retired`).
+
         """
-        room = self.engine.room()
-        if not self._wanting:
-            return room > 0
+        engine = self.engine
+        if not engine.streams:
+            self.look()
+        room = engine.room()
+        if self._wanting:
+            room = self._left_for(waiter, room)
+        if not room or self._shared.stream is None:
+            return None
+        stream = engine.open(fields, ends)
+        self.opened(waiter)
+        return stream
+
+    def _left_for(self, waiter: Waiter, room: int) -> int:
+        """Return what is left of *room* behind those before *waiter*.
+
+        Those that may be woken for the room there is are these.
+        """
         for one in self._wanting:
             if one is waiter or not room:
                 break
             room -= one.wants == ROOM and not one.leads
-        return room > 0
+        return room
+
+    def is_retired(self) -> bool:
+        """Return True if the session takes no further request."""
+        return self._shared.stream is None or not self.engine.can_open()
 
     def opened(self, waiter: Waiter) -> None:
         """Note that *waiter*, of this thread, has opened a stream; under the lock."""

@@ -142,14 +142,19 @@ class RequestWriter:
 
     def open(self, waiter: Waiter, *, follows: bool = True) -> bool:
         """Open the stream and queue the head, if there is room; see `H2Stream.open`."""
-        ends = self._ending and self.rest is None
-        return self.stream.open(waiter, self.section, ends, follows=follows)
+        return self.stream.open(
+            waiter, self.section, self._ending and self.rest is None, follows=follows
+        )
 
     def open_whole(self) -> bool:
-        """Open the stream, for which there is room, unless the request has a body; a section."""
-        if self.rest is not None:
+        """Open the stream, for which there is room, unless the request has a body; a section.
+
+        Nor is that of a request opened that was given up.
+        """
+        stream = self.stream
+        if self.rest is not None or stream.cancelled:
             return False
-        self.stream.open_now(self.section, self._ending)
+        stream.opened(stream.pump.engine.open(self.section, self._ending))
         return True
 
     def queue(self, waiter: Waiter) -> bool:

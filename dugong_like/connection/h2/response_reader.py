@@ -499,7 +499,7 @@ class ResponseReader:
     def abandon(self, exchange: Exchange) -> None:
         """See `ResponseReader.abandon`."""
         stream = self.stream
-        if not exchange.complete and stream.inner is not None:
+        if not exchange.complete:
             stream.cancel()
             exchange.reader = stream.shared.finished
             if stream.pump.news:

@@ -37,7 +37,7 @@ from ...http.h1.body_fields import EMPTY
 from ...http.header_validation import FieldLines
 from ..exchange import Exchange, Reply
 from ..time_out_messages import late_head, no_stream
-from .batch import LONG, is_retired, open_stream
+from .batch import LONG
 from .limits import Limit
 from .request_writer import MOST_QUEUED, RequestWriter
 from .response_reader import ResponseReader
@@ -438,7 +438,7 @@ class RollingBatch:
         if not done and self._is_waiting():
             return None
         self._done = []
-        self.is_over = is_retired(self._shared)
+        self.is_over = pump.is_retired()
         opened.rest()
         return done
 
@@ -450,24 +450,25 @@ class RollingBatch:
 
     def _open(self, waiter: Collector, now: float) -> None:
         """Open streams as long as there is room."""
-        shared, coming, opened = self._shared, self._coming, self._opened
-        follow = shared.pump.follow_also
+        pump, coming, opened = self._shared.pump, self._coming, self._opened
+        follow = pump.follow_also
         waiter.wants = 0 if opened.are_any() else ROOM
         while coming:
             exchange, section, body = coming[0]
             if opened.unsent and self._is_much_queued():
                 return
-            stream = open_stream(shared, waiter, exchange, section, ends=body is None)
+            stream = pump.open(waiter, section, body is None)
             if stream is None:
-                self.is_over = is_retired(shared)
+                self.is_over = pump.is_retired()
                 return
             coming.popleft()
+            exchange.stream_id = stream.id
             if body is not None:
                 self._begin_body(now, exchange, stream, body)
             elif opened.unsent:
-                exchange.sent = False
-                opened.send(now, exchange, stream, shared.pump.engine.output.queued)
+                opened.send(now, exchange, stream, pump.engine.output.queued)
             else:
+                exchange.sent = True  # it is, when the response comes
                 opened.open(now, exchange, stream)
             follow(waiter, stream)
 

@@ -246,7 +246,10 @@ class Sender(BodyWriter):
             together = Together(pump, requests)
             limit = Limit(self._limits.write_timeout, together.late)
             waiter = Waiter(None, ROOM)
-            yield from pump.co(together.send, waiter, waiter, limit)
+            try:
+                yield from pump.co(together.send, waiter, waiter, limit)
+            finally:
+                together.end()
         if observer is not None:
             for request in requests:
                 body_follows = request.owed is not None
@@ -271,6 +274,7 @@ class Together:
         self._pump = pump
         self._requests = requests
         self._next = 0
+        self._waiting: list[RequestWriter] = []  # those that could not be sent at once
         self._early: list[AnsweredEarly] = []  # the first one, to be raised at the end
 
     def send(self, waiter: Waiter) -> bool | None:
@@ -288,6 +292,7 @@ class Together:
                 continue
             try:
                 if not requests[self._next].queue_next(waiter):
+                    self._note_waiting(waiter)
                     return None
             except AnsweredEarly as exc:
                 self._end_early(requests[self._next], exc, waiter)
@@ -299,6 +304,18 @@ class Together:
         if self._early:
             raise self._early.pop()  # in no variable, see `SharedState.labelled`
         return True
+
+    def _note_waiting(self, waiter: Waiter) -> None:
+        """Have *waiter* woken if one is given up that there is no room for yet."""
+        if not self._waiting:
+            self._waiting = self._requests[self._next :]
+            for request in self._waiting:
+                request.stream.writing = waiter
+
+    def end(self) -> None:
+        """Note that nothing of them is being sent any more."""
+        for request in self._waiting:
+            request.stream.writing = None
 
     def _end_early(self, request: RequestWriter, exc: AnsweredEarly, waiter: Waiter) -> None:
         """Note that the server wants no more of *request*; *waiter* goes on with the next one."""
@@ -318,13 +335,14 @@ class Together:
         pump = self._pump
         if not pump.has_room_for_all(waiter):
             return False
-        before = self._next
-        for request in self._requests[before : before + pump.engine.room()]:
+        opened = 0
+        for request in self._requests[self._next : self._next + pump.engine.room()]:
             if not request.open_whole():
                 break
-            self._next += 1
-        if self._next == before:
+            opened += 1
+        if not opened:
             return False
+        self._next += opened
         pump.opened(waiter)
         waiter.wants = ROOM
         return True

@@ -66,7 +66,8 @@ class H2Stream:
         limits: as given.
         inner: as given; None before it is opened.
         kept: content that was taken from `inner` and that nobody has got yet; the reader's.
-        writing: the operation that writes the request; None if none does. Set by the writer.
+        writing: the operation that writes the request, or waits until it can; None if none does.
+            Set by the writer.
         reading: the operation that reads the response; None if none does. Set by the reader.
         pending: the list of exchanges that this one leaves when it is complete, or None.
         cancelled: True if it was given up.
@@ -114,29 +115,27 @@ class H2Stream:
 
         Raises:
             Retired: the session takes no further request.
+            ConnectionClosed: it was given up.
 
         """
-        pump, shared = self.pump, self.shared
-        engine = pump.engine
-        if not engine.streams:
-            pump.look()
-        if shared.stream is None or not pump.may_open(waiter):
-            if shared.stream is None or not engine.can_open():
+        pump = self.pump
+        inner = None if self.cancelled else pump.open(waiter, section, ends)
+        if inner is None:
+            self.check_may_open()
+            if pump.is_retired():
                 raise Retired
             return False
-        inner = self.open_now(section, ends)
-        pump.opened(waiter)
+        self.opened(inner)
         if follows:
             pump.follow(waiter, inner)
         return True
 
-    def open_now(self, section: tuple[Field, ...], ends: bool) -> Stream:
-        """Open it, for which there is room; see `open`."""
-        self.inner = inner = self.pump.engine.open(section, ends)
+    def opened(self, inner: Stream) -> None:
+        """Note that it is open, as *inner*."""
+        self.inner = inner
         self.exchange.stream_id = inner.id
         if self.reading is not None:
             self.pump.follow(self.reading, inner)
-        return inner
 
     # ---- a request that goes elsewhere
 
@@ -229,8 +228,9 @@ class H2Stream:
         self._is_reset = True
         self.kept.clear()
         if inner is None:
-            if self.reading is not None:
-                pump.wake(self.reading)
+            for waiter in (self.writing, self.reading):
+                if waiter is not None:
+                    pump.wake(waiter)
             return
         if not self.exchange.sent:
             pump.keep_data()

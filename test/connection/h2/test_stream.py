@@ -1,11 +1,22 @@
 """The stream of one exchange over HTTP/2: both halves at once, and ends of all kinds."""
 
 import pytest
-from kit.h2_server import h2_server
-from kit.h2_streams import PeerStream, bodies_of, going_on
+from kit.h2_server import Answer, h2_server
+from kit.h2_streams import PeerStream, bodies_of, going_on, results_of
 from kit.streams import connection, finish
 
-from dugong_like import BodyFollowing, HTTPConnection, StateError, StreamReset, both, run
+from dugong_like import (
+    BodyFollowing,
+    ConnectionClosed,
+    DugongError,
+    HTTPConnection,
+    StateError,
+    StreamReset,
+    both,
+    run,
+)
+from dugong_like.connection.connection_view import ConnectionView
+from dugong_like.polling.combinators import own_error
 
 
 @pytest.mark.feature("A37")
@@ -122,3 +133,51 @@ def test_goaway_of_what_was_not_processed_goes_to_the_next_connection(monkeypatc
     assert conn.renewals == 1
     assert first.closed
     conn.close()
+
+
+# ---- one that is given up by another operation before it is open
+
+
+@pytest.fixture
+def crowded(open_to):
+    """Return a connection without room for another stream, a view of it, and its stream."""
+    never = lambda request: None if request[":path"] == "/never" else Answer(body=b"hello")  # noqa: E731
+    conn, stream = open_to(never, settings={"max_concurrent_streams": 1})
+    return conn, going_on(stream, conn.co_send_request("GET", "/never")), stream
+
+
+WAYS = {
+    "without a body": lambda view: view.co_send_request("GET", "/lost"),
+    "with a body": lambda view: view.co_send_request("PUT", "/lost", None, b"body"),
+    "with one that follows": lambda view: view.co_send_request(
+        "PUT", "/lost", None, BodyFollowing()
+    ),
+    "several": lambda view: view.co_send_requests([("GET", "/lost"), ("GET", "/lost")]),
+}
+
+
+@pytest.mark.parametrize("follows", [False, True])
+@pytest.mark.parametrize("reads", [False, True])
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_a_request_that_is_given_up_before_there_is_room_is_not_sent(crowded, way, reads, follows):
+    """Its sender ends, whether it leads or follows, and so does its reader."""
+    conn, other, stream = crowded
+    leading = other.co_read_response()
+    if follows:
+        next(leading)
+    view = conn.beside(ConnectionView)
+    going = [own_error(each, DugongError) for each in (way(view), view.co_read_response())]
+    del going[1 + reads :]
+    needs = [next(each) for each in going]
+
+    view.disconnect()
+
+    failures = results_of(stream, *going, needs=needs)
+    assert [type(each) for each in failures] == [ConnectionClosed] * (1 + reads)
+    assert failures[0].request_sent == "no"
+    assert not view.response_pending()
+    leading.close()
+    other.abandon()
+    assert bodies_of(stream, conn.co_exchange("GET", "/")) == [b"hello"]
+    assert [request[":path"] for request in stream.peer.requests] == ["/never", "/"]
+    assert conn.is_reusable()
