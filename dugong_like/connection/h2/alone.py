@@ -28,10 +28,11 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..exchange import Reply
 from ..session import Session as AnySession
+from ..states import BROKEN
 from .request_writer import RequestWriter
 from .response_reader import ResponseReader
 from .stream import H2Stream
@@ -39,7 +40,6 @@ from .waiter import Waiter
 from .whole_exchange import WholeExchange
 
 if TYPE_CHECKING:
-    from ...http.h1.response_head import Head
     from ...polling.contract import Co, PollNeeded
     from ..exchange import Exchange
     from ..time_limits import ContinueLimit
@@ -128,7 +128,11 @@ class Alone(Waiter):
 
         """
         session = self.session
-        session.shared.live_stream().wait_to_recv(session.limits.head_timeout)
+        shared = session.shared
+        stream = shared.stream
+        if stream is None or shared.state is BROKEN:
+            stream = shared.live_stream()  # which raises
+        stream.wait_to_recv(session.limits.head_timeout)
 
     def finish(self) -> Reply | None:
         """Receive once; return the response if all of it is here, and nothing else."""
@@ -139,7 +143,8 @@ class Alone(Waiter):
             return None
         exchange, stream = self._exchange, self.stream
         assert stream is not None
-        head = exchange.final = cast("Head", stream.head)
+        head: Any = stream.head  # no `cast`: that is a call
+        exchange.final = head
         exchange.complete = self._done = True
         return Reply(exchange, head, content, True)
 

@@ -34,7 +34,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from threading import get_ident
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ...errors import ConnectionClosed, ConnectionTimedOut, InvalidOption
 from ...http.h2.engine import Engine
@@ -180,7 +180,7 @@ class Pump:
             self._mixed = self._opener != 0
             self._opener = me
         self._newest = waiter
-        parts = cast("list[Part]", output.take())
+        parts: Any = output.take()  # no `cast`: that is a call
         self._owes_ack = False
         try:
             count = stream.send(parts)
@@ -745,7 +745,8 @@ class Pump:
             before = output.sent
             while (stream := shared.stream) is not None:
                 if not self._batch:
-                    self._batch = cast("list[Part]", output.take())
+                    parts: Any = output.take()  # no `cast`: that is a call
+                    self._batch = parts
                 if not (count := stream.send(self._batch)):
                     self._full = True
                     break

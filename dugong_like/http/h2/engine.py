@@ -365,15 +365,9 @@ class Engine:
             take what has come.
 
         """
-        shared = self._shared
-        if shared.ended is not None or not self._frames.is_between_frames():
+        if self._shared.ended is not None or not self._frames.is_between_frames():
             return None
-        if not self._incoming.on_responses(data, 0, size, stream.id):
-            return None
-        content = stream.take_all()
-        if increment := shared.receive_window.consumed(len(content)):
-            shared.update_window(0, increment)
-        return content
+        return self._incoming.on_only_response(stream, data, size)
 
     def consumed(self, stream: Stream, size: int) -> None:
         """Note that a reader has taken *size* bytes of content, and queue WINDOW_UPDATE if due."""

@@ -73,16 +73,15 @@ class ResponseHead:
         count: number of fields.
         content_length: the value of Content-Length; None without it.
         plain: see `HTTPResponse.is_plain`; None before anybody has asked.
-        may_have_content: False if a response with this status never has content, or is an
-            informational one (RFC 9110 section 6.4.1).
+        size: bytes of content that follow it: 0 if a response with this status never has any, or
+            is an informational one (RFC 9110 section 6.4.1); else Content-Length, or None without
+            it.
 
     """
 
     version: Final = "2"
     reason: Final = b""
-    __slots__ = (
-        *("content_length", "count", "fields", "lower", "may_have_content", "plain", "status"),
-    )
+    __slots__ = (*("content_length", "count", "fields", "lower", "plain", "size", "status"),)
 
     def __init__(self, status: int, fields: bytes, count: int, content_length: int | None) -> None:
         self.status = status
@@ -90,7 +89,7 @@ class ResponseHead:
         self.count = count
         self.content_length = content_length
         self.plain: bool | None = None
-        self.may_have_content = status >= OK and status not in NO_CONTENT
+        self.size = 0 if status < OK or status in NO_CONTENT else content_length
 
 
 def response_head(section: FieldSection) -> ResponseHead:

@@ -203,20 +203,22 @@ class Stream:
             self.informational = deque()
         self.informational.append(head)
 
-    def answer(self, head: ResponseHead, content: bytes) -> None:
-        """Keep a whole response, which ends the stream: its request has ended, and no head came.
+    def answer(self, head: ResponseHead, size: int, kept: tuple[bytes, ...] = ()) -> None:
+        """Note a whole response, which ends the stream: its request has ended, and no head came.
 
         Args:
             head: of the response.
-            content: not empty, and within the window.
+            size: bytes of its content, within the window.
+            kept: the content, to be taken later; none if its reader has it.
 
         """
         self.state = CLOSED
         self.head = head
         self.ended = True
-        self.pieces = (content,)
-        self.buffered = count = len(content)
-        self.receive_window -= count
+        self.receive_window -= size
+        if kept:
+            self.pieces = kept
+            self.buffered = size
 
     def add(self, data: bytes) -> None:
         """Keep content that has come; it is not empty."""

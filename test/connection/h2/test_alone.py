@@ -22,7 +22,7 @@ from dugong_like import (
 from dugong_like.http.h2.engine import Engine
 from dugong_like.polling.contract import POLLIN
 
-MOST_CODES = 1556  # bytecodes of a GET by `co_exchange` on a connection that was used before
+MOST_CODES = 1430  # bytecodes of a GET by `co_exchange` on a connection that was used before
 
 
 def numbered(request):

@@ -1,5 +1,7 @@
 """HEADERS and DATA: what a response becomes, and what has come late."""
 
+import gc
+
 import pytest
 from kit.h2_engine import flush, opened, pairs, request, started
 from kit.h2_frames import (
@@ -18,7 +20,7 @@ from kit.h2_frames import (
 )
 
 from dugong_like import InvalidResponse
-from dugong_like.http.h2.stream import State
+from dugong_like.http.h2.stream import State, Stream
 
 
 def test_a_response_with_everything():
@@ -187,6 +189,23 @@ def test_no_response_is_taken_as_a_whole_that_breaks_a_window_or_comes_too_late(
     engine, stream = warm(b"GET")
     engine.lost(InvalidResponse("over"))
     assert engine.take_whole(stream, memoryview(wire), len(wire)) is None
+
+
+def test_no_stream_is_kept_whose_response_was_taken_as_a_whole():
+    """A program that makes one request after the other may receive in no other way."""
+    engine, stream = warm(b"GET")
+    before = streams_alive()
+    for _ in range(10):
+        wire = headers(stream.id) + data(stream.id, b"hello", end=True)
+        assert engine.take_whole(stream, memoryview(wire), len(wire)) == b"hello"
+        assert (stream.buffered, stream.pieces) == (0, ())
+        stream = engine.open(request(), True)
+    assert streams_alive() == before
+
+
+def streams_alive():
+    gc.collect()
+    return sum(type(each) is Stream for each in gc.get_objects())
 
 
 def test_a_malformed_response_leaves_others_alone():
