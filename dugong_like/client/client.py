@@ -27,6 +27,7 @@ from ..polling.timeouts import Timeouts, how_given
 from ..polling.twin_documentation import twin_of
 from .arguments import check_client_arguments, check_retry, given_arguments
 from .chain import Chain
+from .closing import Closing, closed
 from .decoding import ReadingOptions
 from .events import HookFunctions, Hooks
 from .layers.events import events
@@ -265,6 +266,7 @@ class Client:
             mounts=Mounts(mounts) if mounts else None,
         )
         self._is_closed = False
+        self._closing = Closing()
         self._sources: set[ref[EventSource]] = set()  # those that may wait for events
         self._direct = self._direct_dispatch(bool(store_cookies))
 
@@ -377,6 +379,7 @@ class Client:
 
     def _apply(self, request: ClientRequest, options: RequestOptions) -> None:
         """Give *request* what it has from the client, unless its own *options* say otherwise."""
+        request.closing = self._closing
         total = self._total
         if "timeout" in options:
             request.timeouts, total = split_timeout(options["timeout"])
@@ -416,9 +419,10 @@ class Client:
         if stream is not None:
             request.stream = stream
         if self._is_closed:
-            raise self._closed(request)
-        if request.timeouts is None:
+            raise closed(request)
+        if request.timeouts is None:  # it was not built here
             request.timeouts = self._timeouts
+            request.closing = self._closing
         if self._reading.max_body is not None:
             request.bounded = True
         if request.total is None:
@@ -488,13 +492,6 @@ class Client:
                 return response
             going = self._co_complete(request, response)
         return await run(going)
-
-    @staticmethod
-    def _closed(request: ClientRequest) -> StateError:
-        error = StateError("the client is closed")
-        error.request = request
-        error.label_request(request, mask_target(str(request.url)))
-        return error
 
     async def send_through(self, run: Runner, request: ClientRequest) -> Response:
         """Do what `co_send` does, in a coroutine, by *run*; see `send_by`."""
@@ -989,6 +986,7 @@ class Client:
             self._timeouts,
             self._retry,
             self._reading_of,
+            self._closing,
         )
         return MapResults(parts, requests, options)
 
@@ -1022,10 +1020,13 @@ class Client:
         return co_each(self.map(requests, **options), take)
 
     def _over(self, dispatcher: Dispatcher) -> Client:
-        """Return this client above another dispatcher: with its layers, and all that they keep."""
+        """Return this client above another dispatcher: with its layers, and all that they keep.
+
+        When this one is closed it still completes what is under way; the dispatcher refuses others.
+        """
         client = object.__new__(type(self))
         chain = self._chain.over(dispatcher)
-        client.__dict__.update(self.__dict__, _chain=chain, _direct=None)
+        client.__dict__.update(self.__dict__, _chain=chain, _direct=None, _is_closed=False)
         return client
 
     # ---- WebSockets
@@ -1117,6 +1118,7 @@ class Client:
         """Close the connections. Further requests are `StateError`.
 
         Requests under way are completed, as their connections are closed when they are given back.
+        Those that wait for a connection, for their rate, or until they may be repeated end at once.
         An `EventSource`, which would never end, is closed: its next event is a `StateError`, also
         for whoever waits for it. A WebSocket is left to its caller.
 
@@ -1127,11 +1129,12 @@ class Client:
         """
         self._is_closed = True
         self._direct = None
+        self._closing.close()
         try:
             with ExitStack() as ending:  # all of them, whatever the functions of one raise
                 for known in self._sources.copy():
                     if (source := known()) is not None:
-                        ending.callback(source.end, partial(self._closed, source.request))
+                        ending.callback(source.end, partial(closed, source.request))
         finally:
             yield from self._chain.co_close()
 

@@ -54,7 +54,7 @@ from .dispatch import co_dispatch, needs_http_1, origin_of
 from .keep_alive import parse_keep_alive
 from .lease import Lease
 from .pool_limits import Limits
-from .pooled import HTTP_2, Member, OriginPool, OriginStats, Waiter
+from .pooled import CLOSED, HTTP_2, Member, OriginPool, OriginStats, Waiter, closed_for
 
 if TYPE_CHECKING:
     from ..connection.connection import HTTPConnection
@@ -70,7 +70,6 @@ MARGIN: Final = 1.0  # second; a request must not meet the server's close on its
 OF_WEBSOCKETS: Final = frozenset({"ws", "wss"})  # schemes
 MISDIRECTED: Final = 421  # RFC 9110 section 15.5.20: for another connection, whatever the method
 HTTP_1_1: Final = ConnectionSettings({"http_version": "1.1"})
-CLOSED: Final = "the pool was closed"
 CLOSED_FOR: Final = "pool closed"  # the reason, in `OriginStats.ended`
 
 
@@ -156,7 +155,7 @@ class Pool:
 
         """
         if self._closed:
-            raise StateError(CLOSED)
+            raise closed_for(origin)
         return self._connector.key(origin)
 
     def deadline(self) -> float | None:
@@ -500,7 +499,7 @@ class Pool:
     def _take_place(self, at: OriginPool) -> Member | None:
         """Take a place for a new connection, unless others can be served that have waited."""
         if not at.is_open:
-            raise StateError(CLOSED)
+            raise closed_for(at.origin)
         if self._ready:
             self.serve(at)
             if self._ready:
@@ -569,7 +568,7 @@ class Pool:
     def _origin_pool(self, origin: Origin) -> OriginPool:
         """Return what there is for *origin*; made if it is not known."""
         if self._closed:
-            raise StateError(CLOSED)
+            raise closed_for(origin)
         at = self._known.get(origin)
         if at is not None:
             return at

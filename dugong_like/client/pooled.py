@@ -17,12 +17,14 @@ from typing import Any, Final, NamedTuple, Protocol
 from weakref import ref
 
 from ..connection.connection import HTTPConnection
+from ..errors import StateError
 from ..http.url import Origin
 from ..polling.contract import Co
 from ..polling.timeouts import Timeouts
 from ..polling.wake import Wake
 
 HTTP_2: Final = "h2"  # its name in ALPN (RFC 9113 section 3.1)
+CLOSED: Final = "the pool was closed"
 
 
 class PoolableConnection(Protocol):
@@ -296,3 +298,8 @@ class OriginPool:
             self.stale,
             dict(self.ended),
         )
+
+
+def closed_for(origin: Origin) -> StateError:
+    """Return the error of whoever wants a connection to *origin* of a pool that is closed."""
+    return StateError(f"{CLOSED}: it has no connection to {origin}")

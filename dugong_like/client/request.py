@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..http.auth.flow import Auth
     from ..polling.timeouts import Timeouts
+    from .closing import Closing
     from .connection_settings import ConnectionSettings
 
 
@@ -117,6 +118,8 @@ class ClientRequest(Request):
         alone: True if it is sent by a connection that nobody else uses meanwhile, as it is one of
             several parts of the same thing, which shall not share the speed of one connection.
         misdirected: True if it was sent by an HTTP/2 connection whose server answered 421.
+        closing: says when the client is closed; None if it was not built by one, or is plain (see
+            `is_plain`), so that it has nothing to wait for.
         extensions: anything that layers of your own want to know.
 
     """
@@ -138,6 +141,7 @@ class ClientRequest(Request):
     held: Hold | None = None
     alone = False
     misdirected = False
+    closing: Closing | None = None
 
     url: URL
     body: Any = None

@@ -39,11 +39,11 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from weakref import ref
 
 from ..connection.connection_view import bytes_received, watch_room
-from ..errors import DugongError, PoolTimedOut, StateError
+from ..errors import DugongError, PoolTimedOut
 from ..polling.contract import within
 from ..polling.timeouts import how_long
 from ..polling.wake import Wake
-from .pooled import HTTP_2, Member, OriginPool
+from .pooled import HTTP_2, Member, OriginPool, closed_for
 from .share import DOUBTED, Opening, Share, SharedOrigin, StreamLease
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class Sharing:
                     if lease is not None:
                         return lease
                     if self._pool.is_closed():
-                        raise StateError("the pool was closed")
+                        raise closed_for(origin)
                     if not (yield from wake.co_wait(until)):
                         raise self._too_late(at, origin, began, until)
                 return None

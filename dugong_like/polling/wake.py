@@ -217,7 +217,19 @@ def co_sleep(seconds: float, reason: str = "sleep") -> Co[None]:
             yield from never.co_wait(time.monotonic() + seconds)
 
 
-def co_pause(seconds: float, reason: str) -> Co[None]:
+class Ends(Protocol):
+    """Ends pauses early."""
+
+    def add(self, wake: Wake) -> None:
+        """Set *wake* as soon as the pause is to end."""
+        ...
+
+    def discard(self, wake: Wake) -> None:
+        """Leave *wake* as it is from now on."""
+        ...
+
+
+def co_pause(seconds: float, reason: str, ends: Ends | None = None) -> Co[None]:
     """Wait for *seconds* until something is tried again, as `co_sleep`.
 
     A loop of many operations may run another one meanwhile: see `PollNeeded.is_pause`.
@@ -225,11 +237,18 @@ def co_pause(seconds: float, reason: str) -> Co[None]:
     Args:
         seconds: 0 or less does not wait.
         reason: see `PollNeeded.reason`.
+        ends: may end the wait earlier; None if nothing does.
 
     """
     if seconds > 0:
-        with Wake(reason, is_pause=True) as never:
-            yield from never.co_wait(time.monotonic() + seconds)
+        with Wake(reason, is_pause=True) as wake:
+            try:
+                if ends is not None:
+                    ends.add(wake)
+                yield from wake.co_wait(time.monotonic() + seconds)
+            finally:
+                if ends is not None:
+                    ends.discard(wake)
 
 
 def co_checkpoint() -> Co[None]:

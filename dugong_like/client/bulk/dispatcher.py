@@ -58,6 +58,10 @@ class Scheduler(Protocol):
         """Forget *job*, which has no outcome, and will have none."""
         ...
 
+    def check_open(self) -> None:
+        """Raise StateError if the client is closed."""
+        ...
+
     def note_status(
         self, place: Place, request: ClientRequest, response: Response, sent_at: float
     ) -> None:
@@ -93,6 +97,7 @@ class BulkDispatcher:
         """Send *request* and return its response; see `Dispatcher`.
 
         Raises:
+            StateError: the client was closed before it could be sent.
             DugongError: what `Pool.co_dispatch` and `Pipeline.co_next` raise.
 
         """
@@ -101,6 +106,7 @@ class BulkDispatcher:
         response, task.given = task.given, None
         if response is not None:
             return response
+        schedule.check_open()
         place = schedule.place(origin_of(request))
         job = Job(request, task.entry, place, task)
         sent, task.sent = task.sent, None
@@ -114,6 +120,7 @@ class BulkDispatcher:
         place.singles.append(job)
         try:
             yield from self._co_wait(job)
+            schedule.check_open()
             response = yield from self._co_send(request, place, sent or 0)
         finally:
             if job in place.singles:

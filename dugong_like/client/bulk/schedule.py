@@ -22,11 +22,12 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
-from ...errors import DeadlineExceeded, DugongError
+from ...errors import DeadlineExceeded, DugongError, StateError
 from ...http.redaction import mask_target
 from ...http.request import is_whole
 from ...polling.ready_set import ReadySet
 from ...polling.wake import Wake
+from ..closing import CLOSED, closed
 from ..decoding import ReadingOptions
 from ..refusals import ASK_TO_WAIT, ERRORS_OF_SERVERS, note_status
 from ..response import Response
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from ...http.url import Origin
     from ...polling.contract import Co, PollNeeded
     from ...polling.timeouts import Timeouts
+    from ..closing import Closing
     from ..direct import DirectDispatch
     from ..dispatcher import Dispatcher
     from ..layers.retry import Retry
@@ -76,6 +78,7 @@ class ClientParts(NamedTuple):
         timeouts: time limits of most requests.
         retry: for requests that have none of their own.
         reading_of: tells how the body of the response to a request is read.
+        closing: says when the client is closed.
 
     """
 
@@ -87,6 +90,7 @@ class ClientParts(NamedTuple):
     timeouts: Timeouts | None
     retry: Retry | None
     reading_of: Callable[[ClientRequest], ReadingOptions]
+    closing: Closing
 
 
 class Taking:
@@ -135,7 +139,11 @@ class Schedule:
         self._paused: dict[Runner, None] = {}
         self._runners: dict[Runner, None] = {}  # all that have not ended
         self._waits: ReadySet[Any] = ReadySet()
-        self._parking = Wake("a response of another connection")  # which is never set
+        self._parking = Wake("a response of another connection")  # or that the client is closed
+        self._closing = parts.closing
+        self._closing.add(self._parking)
+        self._waits.set(self._parking, self._parking.need())
+        self._refuses = False  # True once what waited then has been refused
         self._task: Task | None = None
         self._taking: Taking | None = None
         self._waiting_lanes = 0
@@ -190,6 +198,8 @@ class Schedule:
         """
         if self._deadline < math.inf and time.monotonic() >= self._deadline:
             raise DeadlineExceeded(f"map() was not complete within {self._settings.total} s")
+        if self._closing.is_closed and not self._refuses:
+            self._refuse_all()
         self._runnable.update(dict.fromkeys(self._waits.ready()))
         self._runnable |= self._paused
         self._paused.clear()
@@ -231,7 +241,38 @@ class Schedule:
             self._places.clear()
             self._free.clear()
             self._waits.close()
+            self._closing.discard(self._parking)
             self._parking.close()
+
+    # ---- after the client was closed
+
+    def _refuse_all(self) -> None:
+        """Have all fail that waits to be sent; what is under way goes on."""
+        self._refuses = True
+        self._waits.drop(self._parking)  # it stays set
+        for place in self._places.values():
+            self._runnable.update(dict.fromkeys(place.lanes))  # some may be in a pause
+            self._free[place] = None
+
+    def _refuse(self, place: Place) -> None:
+        """Have fail what waits at *place*."""
+        for job in tuple(place.queue):
+            self.failed(job, StateError(CLOSED))
+        place.queue.clear()
+        while place.pending:
+            entry = place.pending.popleft()
+            request = entry.request
+            error = StateError(CLOSED) if request is None else closed(request)
+            self._finish(entry, None, error)
+        while place.singles:
+            job = place.singles.popleft()
+            place.taken += 1
+            job.is_settled = True  # its task finds out
+            self._wake(job)
+
+    def check_open(self) -> None:
+        """Raise StateError if the client is closed."""
+        self._closing.check()
 
     # ---- taking requests, and beginning them
 
@@ -239,6 +280,8 @@ class Schedule:
         """Take requests while there is room, and begin what may be."""
         self._take_all()
         for place in list(self._free):
+            if self._refuses:
+                self._refuse(place)
             is_paused = place.resumes_at()  # it may end before the look at the end, or begin
             while (entry := place.next_task()) is not None:
                 self._start(Task(entry, place))
@@ -308,6 +351,9 @@ class Schedule:
             self._order.append(entry)
         parts = self._parts
         if isinstance(given, Work):
+            if self._closing.is_closed:
+                self._finish(entry, None, StateError(CLOSED))
+                return
             place = self.place(given.origin)
             place.pending.append(entry)
             self._free[place] = None
@@ -315,6 +361,8 @@ class Schedule:
         try:
             request = as_request(given, parts.build, self._settings.of_requests)
             entry.request = request
+            if self._closing.is_closed:
+                raise closed(request)
             body = request.body
             if body is not None and hasattr(body, "__len__"):
                 entry.size = len(body)
@@ -385,6 +433,8 @@ class Schedule:
         else:
             if need is None:
                 self._runnable[runner] = None
+            elif self._refuses and need.is_pause and not isinstance(runner, Task | Taking):
+                self._stop(runner)
             elif need[0] == self._parking.fd and need.deadline is None:
                 self._waits.drop(runner)
             else:
@@ -409,6 +459,12 @@ class Schedule:
                 self._add(result)
         elif exc is not None:
             raise exc
+
+    def _stop(self, runner: Runner) -> None:
+        """End *runner*; a lane leaves its requests to its place."""
+        del self._runners[runner]
+        self._waits.drop(runner)
+        runner.op.close()
 
     def _wake(self, job: Job) -> None:
         """Have the task of *job* resumed."""
@@ -546,9 +602,7 @@ class Schedule:
             if lane.abandon(job):
                 self._runnable[lane] = None
             else:
-                del self._runners[lane]
-                self._waits.drop(lane)
-                lane.op.close()
+                self._stop(lane)
 
     def note_status(
         self, place: Place, request: ClientRequest, response: Response, sent_at: float

@@ -20,6 +20,7 @@ from ...polling.numbers import check_flag, check_int, check_positive
 from ...polling.wake import Wake
 
 if TYPE_CHECKING:
+    from ..closing import Closing
     from ..dispatcher import Send
     from ..request import ClientRequest
     from ..response import Response
@@ -92,7 +93,7 @@ class RequestRate:
         key = request.url.origin if self._per_origin else None
         place = self._join(key)
         if place is not None:
-            yield from self._co_wait(key, place)
+            yield from self._co_wait(key, place, request.closing)
         return (yield from co_send(request))
 
     def _join(self, key: object) -> _Place | None:
@@ -118,10 +119,14 @@ class RequestRate:
                 return
             del self._lines[key]
 
-    def _co_wait(self, key: object, place: _Place) -> Co[None]:
+    def _co_wait(self, key: object, place: _Place, closing: Closing | None) -> Co[None]:
         wake = place.wake
         try:
+            if closing is not None:
+                closing.add(wake)
             while (seconds := place.due - self._clock()) > 0:
+                if closing is not None:
+                    closing.check()
                 yield from wake.co_wait(time.monotonic() + seconds)
                 wake.clear()
         except BaseException:
@@ -130,6 +135,8 @@ class RequestRate:
         else:
             self._leave(key, place, is_used=True)
         finally:
+            if closing is not None:
+                closing.discard(wake)
             wake.close()
 
     def _leave(self, key: object, place: _Place, *, is_used: bool) -> None:

@@ -24,7 +24,7 @@ from ...polling.contract import Co
 from ...polling.fork import after_fork
 from ...polling.numbers import check_flag, check_int, check_seconds
 from ...polling.pauses import growing_pause
-from ...polling.wake import co_pause
+from ..closing import co_pause_before
 from ..decoding import AS_USUAL, ReadingOptions
 from ..other_names import unknown_argument
 from .redirects import co_skip_body
@@ -267,7 +267,7 @@ class RetryLayer:
             if not isinstance(outcome, float):
                 return outcome
             repetition += 1
-            yield from co_pause(outcome, "pause before a retry")
+            yield from co_pause_before(request, outcome, "pause before a retry")
 
     def _co_attempt(
         self, request: ClientRequest, co_send: Send, retry: Retry, repetition: int

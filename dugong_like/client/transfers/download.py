@@ -59,7 +59,7 @@ from ...http.redaction import MAX_PATH, mask_target, quoted
 from ...http.validators import strong_validator
 from ...polling.combinators import several
 from ...polling.contract import Co
-from ...polling.wake import co_pause
+from ..closing import co_pause_before
 from .budget import Budget, may_go_on
 from .mover import Mover, Progress, Target
 from .ranges import LEAST, OtherVersion, Range, Ranges, check_part, range_fields, split
@@ -264,7 +264,7 @@ class Download:
         pause = self._budget.pause()
         if time.monotonic() + pause >= self._until:
             raise exc
-        yield from co_pause(pause, "pause before a download goes on")
+        yield from co_pause_before(self._request, pause, "pause before a download goes on")
 
     # ---- one request
 

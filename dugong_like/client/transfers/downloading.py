@@ -92,7 +92,7 @@ def co_download(
         resume=as_flag("resume", own.get("resume", True)),
         synced=as_flag("fsync", own.get("fsync", True)),
     )
-    request = build("GET", url, **of_request)
+    request = build("GET", url, **of_request, stream=True)
     prepare(request, of_request.get("headers"))
     if path is None:
         given = GivenFile(target)

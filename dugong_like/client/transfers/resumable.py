@@ -52,7 +52,7 @@ from ...http.upload_fields import (
     upload_offset,
 )
 from ...polling.contract import Co
-from ...polling.wake import co_pause
+from ..closing import co_pause_before
 from ..layers.redirects import SAFE
 from .budget import Budget, may_go_on
 
@@ -325,7 +325,8 @@ class ResumableUpload:
             raise exc
         if not self._budget.takes(self.sent):
             raise exc
-        yield from co_pause(self._budget.pause(), "pause before an upload goes on")
+        pause = self._budget.pause()
+        yield from co_pause_before(self._request, pause, "pause before an upload goes on")
 
     def _error(self, response: Response, what: str, limit: int | None = None) -> TransferError:
         error = TransferError(

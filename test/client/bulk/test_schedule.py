@@ -939,6 +939,84 @@ def test_a_closed_client():
     client.close()
     items = list(client.map(urls(3), errors="return"))
     assert [type(item.error) for item in items] == [StateError] * 3
+    closed = [f"GET http://a.test/{number}: the client is closed" for number in range(3)]
+    assert [str(item.error) for item in items] == closed
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("is_pipelined", [True, False])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_what_waits_in_a_pause_fails_at_once_when_the_client_is_closed(
+    status, is_pipelined, ordered
+):
+    def answer(seen):
+        target = seen.target if is_pipelined else seen.url.path
+        if target < "/3":
+            body = target.encode()
+            return answer_of(200, body=body) if is_pipelined else Response(200, content=body)
+        asked = {"Retry-After": "1000"}
+        if is_pipelined:
+            return answer_of(status, "Retry-After: 1000", body=b"wait")
+        return Response(status, asked)
+
+    retry = Retry(9, max_wait=2000, budget=None)
+    if is_pipelined:
+        client = MemorySite(answer).client(retry=retry)
+    else:
+        mock = MockDispatcher()
+        mock.add("GET").by(lambda request, **_: answer(request))
+        client = Client(dispatcher=mock, retry=retry)
+    source = Counting(urls(40))
+    options = {"concurrency": 2, "depth": 4, "window": 20, "ordered": ordered}
+    results = client.map(source, errors="return", **options)
+    items = []
+    while (item := _next_at_once(results)) is not None:
+        items.append(item)
+    assert sorted(item.response.text for item in items) == ["/0", "/1", "/2"]
+
+    client.close()
+    while (item := _next_at_once(results)) is not None:
+        items.append(item)
+
+    assert results.progress.done == source.taken == len(items) == 40
+    refused = [item for item in items if item.error is not None]
+    assert len(refused) == 37
+    for item in refused:
+        assert type(item.error) is StateError, item
+        assert str(item.error) == f"GET {item.given}: the client is closed"
+
+
+def _next_at_once(results):
+    """Return the next of *results*; None if it has to be waited for, or at the end."""
+    operation = results.co_next()
+    try:
+        while next(operation).poll(0):
+            pass
+    except StopIteration as end:
+        return end.value
+    operation.close()
+    return None
+
+
+def test_what_is_under_way_is_completed_when_the_client_is_closed():
+    site = MemorySite(lambda _: None)
+    client = site.client()
+    given = [("POST", "http://a.test/0"), *urls(3), ("POST", "http://a.test/9")]
+    results = client.map(given, errors="return", concurrency=2, ordered=False)
+    assert _next_at_once(results) is None
+    begun = site.targets()
+
+    client.close()
+    items = []
+    while (item := _next_at_once(results)) is not None:
+        items.append(item)
+    assert all("the client is closed" in str(item.error) for item in items)
+    assert len(items) == 5 - len(begun)
+    site.release()
+
+    assert sorted(item.response.text for item in results) == sorted(begun) == sorted(site.targets())
+    assert 0 < len(begun) < 5
+    assert site.open() == 0
 
 
 # ---- cancelling
