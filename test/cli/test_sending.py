@@ -339,7 +339,7 @@ def test_several_files_arrive_at_the_same_time(tmp_path, monkeypatch, capfd):
         assert run_main("get", "-O", *[f"{url}/{name}" for name in "abcd"]) == 4
 
     assert sorted(os.listdir(tmp_path)) == ["a", "b", "c"]
-    assert capfd.readouterr().err.count("404") == 1
+    assert capfd.readouterr().err.count("404 Not Found") == 1
 
 
 def test_the_status_is_that_of_the_first_url_that_failed(tmp_path, monkeypatch, capfd):

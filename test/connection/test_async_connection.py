@@ -9,7 +9,7 @@ import time
 
 import pytest
 from kit.silence import LONGER_AND_LONGER
-from kit.support import ScriptedServer, answering, pattern, read_head
+from kit.support import ScriptedServer, answering, pattern, read_exactly, read_head
 
 from dugong_like import (
     AsyncConnection,
@@ -49,6 +49,15 @@ class Asyncio:
     sleep = staticmethod(asyncio.sleep)
 
     @staticmethod
+    async def cancelled_after(event, coroutine):
+        """Cancel *coroutine* as soon as the *event* of threads is set; True if it was."""
+        task = asyncio.ensure_future(coroutine)
+        assert await asyncio.to_thread(event.wait, 60)
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    @staticmethod
     async def both(*coroutines):
         async with asyncio.TaskGroup() as group:
             for coroutine in coroutines:
@@ -67,6 +76,21 @@ class Trio:
 
         with trio.move_on_after(seconds) as scope:
             await coroutine
+        return scope.cancelled_caught
+
+    @staticmethod
+    async def cancelled_after(event, coroutine):
+        import trio
+
+        async def run():
+            with scope:
+                await coroutine
+
+        async with trio.open_nursery() as nursery:
+            scope = trio.CancelScope()
+            nursery.start_soon(run)
+            assert await trio.to_thread.run_sync(event.wait, 60)
+            scope.cancel()
         return scope.cancelled_caught
 
     @staticmethod
@@ -216,7 +240,7 @@ def test_early_answer_ends_a_body(loop):
 
 @pytest.mark.parametrize("way", ["raises", "text", "cancelled", "head"])
 def test_body_that_is_not_completed_breaks_the_connection(loop, way):
-    closed = []
+    closed, waits = [], threading.Event()
 
     async def body():
         try:
@@ -224,6 +248,7 @@ def test_body_that_is_not_completed_breaks_the_connection(loop, way):
             if way == "raises":
                 raise LookupError("gone")
             yield "text" if way == "text" else b"more"
+            waits.set()
             await loop.sleep(math.inf if loop is Trio else 3600)
         finally:
             closed.append(True)
@@ -238,7 +263,7 @@ def test_body_that_is_not_completed_breaks_the_connection(loop, way):
             headers = {"Bad Name": "x"} if way == "head" else {}
             sending = conn.send(Request("PUT", "/", headers, body()))
             if way == "cancelled":
-                assert await loop.limited(0.1, sending)
+                assert await loop.cancelled_after(waits, sending)
             else:
                 error = {"raises": LookupError, "text": TypeError}.get(way, ValueError)
                 with pytest.raises(error):
@@ -282,14 +307,18 @@ def test_cancelled_reading_loses_nothing(loop):
 
 
 def test_cancelled_sending_breaks_the_connection(loop):
+    begun = threading.Event()
+
     def handler(sock):
         read_head(sock)
-        run(wake.co_wait(time.monotonic() + 20))
+        read_exactly(sock, 1)
+        begun.set()
+        run(wake.co_wait(time.monotonic() + 60))
 
     async def main():
         async with async_connect("127.0.0.1", server.port) as conn:
             await conn.send_request("PUT", "/", body=BodyFollowing(1 << 30))
-            assert await loop.limited(0.2, conn.write(bytes(1 << 26)))
+            assert await loop.cancelled_after(begun, conn.write(bytes(1 << 26)))
             with pytest.raises(ConnectionClosed, match="broken"):
                 await conn.write(b"x")
         wake.set()

@@ -677,26 +677,21 @@ def test_head_behind_a_body_that_nobody_reads_is_waited_for_as_always(monkeypatc
     "how",
     [
         run,
-        *(pytest.param(how, marks=pytest.mark.slow) for how in (partial(stall, 1), "no deadlines")),
+        *(pytest.param(how, marks=pytest.mark.slow) for how in (stall, "no deadlines")),
     ],
 )
 def test_drip_below_the_mark_is_no_stall(how):
     """The server sends a little, and nothing more until the time is nearly over."""
     size = LARGE + 10_000
 
-    late = []
-
-    def drip(sock):
+    def drip(limit, sock):
         read_head(sock)
         sock.sendall(SIZED % size)
         pieces = [bytes(1000)] * 8  # more than the limit, all together
         for piece in (*pieces, bytes(size - 8_001), b"x"):
-            before = time.monotonic()
             if len(piece) <= 1000:
-                time.sleep(0.15)
+                time.sleep(0.15 * limit)
             sock.sendall(piece)
-            if time.monotonic() - before > 0.6:
-                late.append(before)
         sock.recv(1)
 
     def co_get(conn, way):
@@ -712,8 +707,8 @@ def test_drip_below_the_mark_is_no_stall(how):
             while (yield from conn.co_readinto(buffer)):
                 pass
 
-    def get(server, way):
-        with HTTPConnection("127.0.0.1", server.port, timeout=1) as conn:
+    def get(limit, server, way):
+        with HTTPConnection("127.0.0.1", server.port, timeout=limit) as conn:
             if how is run:
                 run(co_get(conn, way))
             elif how == "no deadlines":
@@ -722,21 +717,20 @@ def test_drip_below_the_mark_is_no_stall(how):
                     assert need.poll(30)
             else:
                 conn.timeout = None
-                run(how(co_get(conn, way)))
+                run(how(limit, co_get(conn, way)))
             assert not conn.response_pending()
 
     ways = [*WAYS, "readinto", "read"]
-    with ScriptedServer(drip) as server, ThreadPoolExecutor(len(ways)) as threads:
-        for _ in range(10):
-            late.clear()
-            try:
-                # At the same time: they mostly wait.
-                assert [*threads.map(partial(get, server), ways)] == [None] * len(ways)
-            except ConnectionTimedOut:
-                assert late, "the server was not late"
-            else:
-                return
-    raise AssertionError("this machine is too busy")
+    # A busy machine may be late, and the limit right to pass: the first that is enough is.
+    for limit in (1, 5, 25):
+        with (
+            ScriptedServer(partial(drip, limit)) as server,
+            ThreadPoolExecutor(len(ways)) as threads,  # at the same time: they mostly wait
+        ):
+            ends = [threads.submit(get, limit, server, way) for way in ways]
+        if not any(isinstance(end.exception(), ConnectionTimedOut) for end in ends):
+            break
+    assert [end.result() for end in ends] == [None] * len(ways)
 
 
 @linux

@@ -67,7 +67,7 @@ def listed(*ops):
         futures = [thread.submit(op) for op in ops]
 
         def all_wait():
-            assert not any(future.done() for future in futures)
+            assert [future.exception() for future in futures if future.done()] == []
             found[:] = stuck(thread)
             return len(found) == len(ops) and "checkpoint" not in str(found)
 

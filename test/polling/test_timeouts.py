@@ -102,23 +102,26 @@ def test_proxy(driver, trusting, limits):
 def test_total_limits_one_operation(driver):
     enough = threading.Event()
     with ScriptedServer(dripping(enough)) as server, ScriptedServer(deaf) as busy:
-        with HTTPConnection("127.0.0.1", server.port, timeout=Timeouts(total=SOON)) as conn:
+        with HTTPConnection("127.0.0.1", server.port) as conn:
             driver(conn.co_send_request("GET", "/"))
+            conn.timeout = Timeouts(total=SOON)
             check(driver, conn.co_read_response(), "total")
             enough.set()
             conn.timeout = Timeouts(total=30, read=5)
             assert driver(conn.co_read_response()).status == 200  # nothing was lost
             assert driver(conn.co_readall()) == b"ok"
-        with HTTPConnection("127.0.0.1", busy.port, timeout=Timeouts(total=SOON)) as conn:
+        with HTTPConnection("127.0.0.1", busy.port) as conn:
             driver(conn.co_send_request("PUT", "/", body=BodyFollowing(1 << 30)))
+            conn.timeout = Timeouts(total=SOON)
             check(driver, conn.co_write(bytes(1 << 26)), "total")
 
 
 @pytest.mark.feature("C3")
 def test_total_limits_blocking_calls():
     with ScriptedServer(dripping(threading.Event())) as server, black_hole() as hole:
-        with HTTPConnection("127.0.0.1", server.port, timeout=Timeouts(total=SOON)) as conn:
+        with HTTPConnection("127.0.0.1", server.port) as conn:
             conn.send_request("GET", "/")
+            conn.timeout = Timeouts(total=SOON)
             with pytest.raises(ConnectionTimedOut) as caught:
                 conn.read_response()
             assert caught.value.phase == "total"

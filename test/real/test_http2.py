@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -310,6 +311,8 @@ def test_server_sent_events(serve, trusting, which):
 
 # ---- servers that end connections
 
+IDLE = 3  # seconds after which hypercorn closes: one that is not used, or that it has ended
+
 
 @pytest.fixture(params=["nginx", "hypercorn"])
 def ending(request, tmp_path, start, certificate):
@@ -319,21 +322,24 @@ def ending(request, tmp_path, start, certificate):
         with servers.nginx(tmp_path, backend, certificate, requests=20) as server:
             yield server
     else:
-        with servers.hypercorn(tmp_path, certificate, requests=20, idle=0.2) as server:
+        with servers.hypercorn(tmp_path, certificate, requests=20, idle=IDLE) as server:
             yield server
 
 
 def test_a_server_that_ends_each_connection_after_so_many_requests(ending, trusting):
     """It says so by GOAWAY: nothing is lost, and nothing is sent twice."""
     with connect(ending, trusting) as conn:
-        failed = 0
+        failed, began = 0, time.monotonic()
         for _ in range(100):
             try:
                 assert conn.exchange("GET", "/bytes/1024").body == pattern(1024)
             except ConnectionClosed:  # hypercorn answers the last one as far as it comes
                 failed += 1
-        assert 3 <= conn.renewals <= 6
+        # On a machine that stands still for that long, connections are idle for too long as well.
+        idle = (time.monotonic() - began) // IDLE if ending.name == "hypercorn" else 0
+        assert 3 <= conn.renewals <= 6 + idle
         assert failed <= (conn.renewals if ending.name == "hypercorn" else 0)
+        renewals = conn.renewals
         with ThreadPoolExecutor(4) as pool:
             ends = [pool.submit(conn.exchange, "GET", "/bytes/1024") for _ in range(200)]
         for end in ends:
@@ -342,7 +348,9 @@ def test_a_server_that_ends_each_connection_after_so_many_requests(ending, trust
                 assert end.result().body == pattern(1024)
             else:  # it was among those that the server may have begun with
                 assert isinstance(problem, ConnectionClosed), problem
-        assert sum(end.exception() is None for end in ends) > 150
+        lost = sum(end.exception() is not None for end in ends)
+        assert lost <= 4 * (conn.renewals - renewals + 1)  # those of each connection
+        assert lost < 100
 
 
 def test_a_client_of_such_a_server(ending, trusting):

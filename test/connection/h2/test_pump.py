@@ -81,8 +81,9 @@ class Waits:
 
 @pytest.fixture
 def waits(monkeypatch, stream):
-    """Have the descriptors of *stream*, which are none, never ready."""
-    poll = PollNeeded.poll
+    """Have the descriptors of *stream*, which are none, never ready; and no time passes."""
+    poll, now = PollNeeded.poll, pumps.time.monotonic()
+    monkeypatch.setattr(pumps.time, "monotonic", lambda: now)
 
     def never(need, timeout=None):
         return False if need[0] >= stream.fd else poll(need, timeout)
