@@ -18,9 +18,11 @@ from ...polling.timeouts import limited
 if TYPE_CHECKING:
     from ...polling.contract import Co
     from ...transport.zero_copy import FileRange
+    from ..exchange import Exchange
     from ..time_limits import ContinueLimit
     from .request_writer import RequestWriter
     from .shared import H2State
+    from .trace_events import Observer
 
 
 class BodyWriter:
@@ -115,11 +117,9 @@ class BodyWriter:
         return self._co_write(writer, part)
 
     def _co_write(self, writer: RequestWriter, data: memoryview, *, last: bool = False) -> Co[None]:
-        if (observer := self._shared.observer) is not None:
-            observer.sends_body(writer.stream.exchange)
-        yield from writer.co_write(data, last=last)
-        if observer is not None and writer.stream.exchange.sent:
-            observer.sent_body(writer.stream.exchange)
+        going = writer.co_write(data, last=last)
+        observer = self._shared.observer
+        return going if observer is None else _co_observed(going, observer, writer.stream.exchange)
 
     def finish(self, trailers: bytes) -> Co[None] | None:
         """See `Operations.co_finish`; *trailers* are field lines. A step."""
@@ -176,3 +176,11 @@ class BodyWriter:
         if (observer := self._shared.observer) is not None:
             given_up = StateError("the body of a request was given up")
             observer.sending_failed(given_up, writer.stream.exchange)
+
+
+def _co_observed(going: Co[None], observer: Observer, exchange: Exchange) -> Co[None]:
+    """Do *going*, which writes a part of the body of *exchange*, and have *observer* report it."""
+    observer.sends_body(exchange)
+    yield from going
+    if exchange.sent:
+        observer.sent_body(exchange)

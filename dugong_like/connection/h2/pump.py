@@ -92,8 +92,8 @@ class Pump:
     __slots__ = (
         *("_asleep", "_batch", "_child", "_curious", "_followers", "_full", "_gatherer"),
         *("_gathering", "_lost"),
-        *("_gathers_until", "_marked", "_mixed", "_most_wakes", "_newest", "_of_stream"),
-        *("_opener", "_owes_ack"),
+        *("_gathers_until", "_marked", "_mixed", "_most_streams", "_most_wakes", "_newest"),
+        *("_of_stream", "_opener", "_owes_ack", "_settings"),
         *(
             "_reader",
             "_shared",
@@ -137,6 +137,8 @@ class Pump:
         self._gatherer: Waiter | None = None
         self._gathering = 0  # the thread of the gatherer; 0 if there is none
         self._gathers_until = 0.0
+        self._settings = self.engine.remote_settings  # the last ones that were noted
+        self._most_streams = self.engine.max_streams  # by them
         self._lost = False  # nothing more can be sent
         self._owes_ack = False  # little was received, and nothing sent since, with which ACK goes
         self._child = False  # this is a copy in a child process
@@ -819,7 +821,6 @@ class Pump:
     def _take_in(self, stream: ByteStream, memory: memoryview, count: int | None) -> bool:
         """Take *count* bytes, in *memory*, as what was received; see `_receive`."""
         engine = self.engine
-        settings, most = engine.remote_settings, engine.max_streams
         if count:
             self.received += count
             self._owes_ack = count < LITTLE
@@ -830,8 +831,19 @@ class Pump:
         if not count:
             self.lose(ConnectionClosed("the server has closed the connection"))
             return False
-        if engine.remote_settings is not settings:
+        if engine.concerns_all:
+            self._note_connection()
+            if engine.ended is not None:
+                return False
+        return count == MEMORY or stream.buffered
+
+    def _note_connection(self) -> None:
+        """Note what has come that concerns the whole connection: SETTINGS, GOAWAY, or its end."""
+        engine = self.engine
+        if engine.remote_settings is not self._settings:
+            self._settings = engine.remote_settings
             self._note_settings()
+            most, self._most_streams = self._most_streams, engine.max_streams
             if self.on_room is not None and engine.max_streams > most:
                 self.news.append(self.on_room)
         if engine.ended is not None:
@@ -842,7 +854,6 @@ class Pump:
         if engine.goaway is not None and self._shared.observer is not None:
             observer = cast("Observer", self._shared.observer)
             self.news.append(partial(observer.goaway, engine.goaway))
-        return engine.ended is None and (count == MEMORY or stream.buffered)
 
     def check_idle(self) -> None:
         """Call `on_idle`, if nothing is under way; without the lock, at the end of anything.

@@ -23,6 +23,7 @@ from .frames import (
     DEFAULT_WINDOW,
     END_HEADERS,
     END_STREAM,
+    HEADER_SIZE,
     HEADERS,
     MAX_STREAM_ID,
     PING,
@@ -52,10 +53,12 @@ class Engine:
     Attributes:
         output: what is to be sent. An operation whose bytes end at position *mark* waits until
             ``output.sent >= mark``.
+        concerns_all: True if the last call of `receive` has got SETTINGS, or the connection has
+            ended or is about to, by GOAWAY. So four facts need not be looked at after each one.
 
     """
 
-    __slots__ = ("_frames", "_incoming", "_pings_made", "_shared", "output")
+    __slots__ = ("_frames", "_incoming", "_pings_made", "_shared", "concerns_all", "output")
 
     def __init__(self, options: H2Options) -> None:
         shared = self._shared = Shared(options)
@@ -63,6 +66,7 @@ class Engine:
         self._incoming = Incoming(shared)
         self._frames = FrameReader(self._incoming, options)
         self._pings_made = 0
+        self.concerns_all = False
         self.output.add(PREFACE)
         announce(shared)
         if options.connection_window > DEFAULT_WINDOW:
@@ -249,10 +253,11 @@ class Engine:
         if allowed < size:
             end = False
             shared.blocked[stream] = None
-        else:
+            view = view[:allowed]
+        elif shared.blocked:
             shared.blocked.pop(stream, None)
         if allowed:
-            self._queue_data(stream.id, view[:allowed], END_STREAM if end else 0)
+            self._queue_data(stream.id, view, END_STREAM if end else 0)
         elif end:
             self.output.add(frame_header(0, DATA, END_STREAM, stream.id))
         stream.window -= allowed
@@ -342,6 +347,7 @@ class Engine:
         """
         shared = self._shared
         shared.touched = {}
+        before = shared.remote
         if shared.ended is None:
             try:
                 self._frames.feed(data)
@@ -349,6 +355,9 @@ class Engine:
                 message = str(exc)
                 shared.say_goaway(exc.code, message.encode("ascii", "replace"))
                 shared.end_connection(InvalidResponse(message))
+        self.concerns_all = (
+            shared.remote is not before or shared.goaway is not None or shared.ended is not None
+        )
         touched, shared.touched = shared.touched, {}  # nobody keeps streams that have ended
         return touched
 
@@ -460,21 +469,23 @@ class Engine:
         """
         shared = self._shared
         most, size = shared.max_frame, len(content)
-        full = (size - 1) // most  # frames before the last one
-        shared.floods.expect_updates(full + 1)
-        at = full * most
-        if full:
+        frames = 1
+        if size > most:
+            full = (size - 1) // most  # frames before the last one
+            frames += full
+            at = full * most
             header = frame_header(most, DATA, 0, stream_id)
             pieces: list[bytes | memoryview] = [header] * (2 * full)
             pieces[1::2] = [content[begin : begin + most] for begin in range(0, at, most)]
-            self.output.add_all(pieces, at + full * len(header))
+            self.output.add_all(pieces, at + full * HEADER_SIZE)
             content = content[at:]
-        last = size - at
-        header = pack_header(last << 8 | DATA, flags, stream_id)
-        if last <= JOINED:
+            size -= at
+        shared.floods.expect_updates(frames)
+        header = pack_header(size << 8 | DATA, flags, stream_id)
+        if size <= JOINED:
             self.output.add(header + content)
         else:
-            self.output.add_all([header, content], len(header) + last)
+            self.output.add_all([header, content], HEADER_SIZE + size)
 
     def _send_block(self, stream_id: int, block: bytes, flags: int) -> None:
         """Queue a header block: HEADERS, and CONTINUATION if it is long (RFC 9113 section 6.10)."""

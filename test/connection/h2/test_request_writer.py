@@ -1,11 +1,13 @@
 """Requests over HTTP/2: bodies that follow, windows, early answers, and what is given up."""
 
+import collections
 from contextlib import ExitStack, suppress
 
 import h2.events
 import pytest
 from kit.h2_server import h2_server
 from kit.h2_streams import answer_early, bodies_of, going_on
+from kit.steps import PACKAGE, Steps
 from kit.streams import finish
 from kit.support import pattern
 
@@ -19,6 +21,9 @@ from dugong_like import (
     StateError,
 )
 from dugong_like.connection.connection_view import ConnectionView
+
+WINDOW = 65_535  # bytes, the usual one
+MOST_CODES, MOST_FRAMES = 2950, 72  # for each window of an upload, with 8 WINDOW_UPDATE
 
 
 @pytest.mark.parametrize("length", [None, 300_000])
@@ -236,6 +241,39 @@ def test_a_large_upload_leaves_room_for_other_requests(open_to):
     stream.room = 1 << 30
     assert bodies_of(stream, going, conn.co_exchange("GET", "/")) == [bytes(3_000_000), b"hello"]
     assert [request.stream for request in stream.peer.requests] == [3, 1]  # the small one first
+
+
+def test_each_window_of_an_upload_takes_few_steps_and_calls_of_the_system(open_to, monkeypatch):
+    """A send and a reception, and no copy of what is sent."""
+    conn, stream = open_to()
+    calls = collections.Counter()
+    for name in ("send", "recv_into", "recv_would_block"):
+        whole = getattr(stream, name)
+
+        def counting(*args, name=name, whole=whole):
+            calls[name] += 1
+            if name == "send":
+                calls["views"] += sum(type(part) is memoryview for part in args[0])
+            return whole(*args)
+
+        monkeypatch.setattr(stream, name, counting)
+    body = pattern(10 * WINDOW)
+    finish(conn.co_send_request("PUT", "/echo", body=BodyFollowing(len(body))))
+    going = conn.co_write(body)
+    next(going)  # it has sent what the first window allows
+    stream.arrive()
+    next(going)
+    for _ in range(7):
+        stream.arrive()
+        calls.clear()
+        with Steps(of=PACKAGE) as steps:
+            next(going)
+        assert calls == {"send": 1, "recv_into": 1, "views": 4}
+    stream.arrive()
+    finish(going)
+    assert stream.peer.requests[-1].body == body
+    assert steps.codes <= MOST_CODES, steps.codes
+    assert steps.frames <= MOST_FRAMES, steps.frames
 
 
 @pytest.mark.parametrize("ahead", [0, 30_000])

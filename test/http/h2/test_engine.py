@@ -21,6 +21,7 @@ from kit.h2_frames import (
     headers,
     parse_frames,
     rst_stream,
+    settings,
     window_update,
 )
 from kit.h2_server import Answer, Peer
@@ -72,6 +73,24 @@ def test_one_stream_at_a_time_until_the_settings_of_the_server_have_come():
 
     assert engine.room() == 7
     assert engine.remote_settings.max_concurrent_streams == 7
+
+
+def test_it_says_when_something_concerns_the_whole_connection():
+    engine, _ = opened()
+    for wire, concerns_all in [
+        (headers(1), False),
+        (settings(), True),
+        (data(1, b"hello") + window_update(0, 1), False),
+        (data(1, b"x") + settings((3, 5)) + window_update(1, 1), True),
+        (b"", False),
+        (goaway(1), True),
+        (data(1, b"x"), True),  # it is still about to end
+        (data(0, b"x"), True),
+        (b"", True),
+    ]:
+        engine.receive(wire)
+        assert engine.concerns_all is concerns_all, wire
+    assert engine.ended is not None
 
 
 def test_identifiers_come_to_an_end():
