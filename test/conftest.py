@@ -7,12 +7,15 @@ import collections
 import contextlib
 import datetime
 import gc
-import importlib
+import importlib.util
 import os
+import py_compile
+import shutil
 import signal
 import socket
 import ssl
 import sys
+import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -241,7 +244,16 @@ def pytest_addoption(parser):
     )  # fmt: skip
 
 
+def import_what_collects_garbage():
+    for name in ("trio", "hypothesis"):  # when they are imported together
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
 def pytest_configure(config):
+    import_what_collects_garbage()
+    if sys.dont_write_bytecode and (config.getoption("numprocesses", None) or 0) > 1:
+        keep_bytecode_for_the_session(config)
     support.SHARE_OF_EXAMPLES = 1 if config.getoption("--slow") else 10
     with contextlib.suppress(ImportError):
         hypothesis = importlib.import_module("hypothesis")
@@ -251,15 +263,67 @@ def pytest_configure(config):
         hypothesis.settings.load_profile("any")
 
 
+def keep_bytecode_for_the_session(config):
+    """Have all processes share what is compiled, in a folder that is removed at the end.
+
+    Where Python shall leave no bytecode beside the sources, each of the processes that run tests,
+    and each program that they start, would compile all that it imports.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="bytecode")
+    config.add_cleanup(folder.cleanup)
+    sources = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
+    known = {
+        source: Path(importlib.util.cache_from_source(source))
+        for source in sources
+        if source.endswith(".py")
+    }
+    before = os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if before is not None:
+        config.add_cleanup(lambda: os.environ.update(PYTHONDONTWRITEBYTECODE=before))
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder.name
+    config.add_cleanup(lambda: os.environ.pop("PYTHONPYCACHEPREFIX"))
+    sys.dont_write_bytecode = False
+    for source, cached in known.items():  # all processes would compile them at the same time
+        if cached.exists():
+            copy = Path(importlib.util.cache_from_source(source))
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(cached, copy)
+        elif Path(source).exists():
+            py_compile.compile(source)
+
+
+class RotatedFolder(pytest.Dir):
+    """A folder whose files a process of pytest-xdist collects from another one on.
+
+    All of them collect all tests. As each begins elsewhere, most of what one imports has been
+    compiled by another, and is read.
+    """
+
+    def collect(self):
+        nodes = list(super().collect())
+        number, count = place_among_workers(self.config)
+        first = len(nodes) * number // count
+        return nodes[first:] + nodes[:first]
+
+
+def place_among_workers(config):
+    """Return the number of this process of pytest-xdist, and how many there are."""
+    worker = getattr(config, "workerinput", {"workerid": "gw0", "workercount": 1})
+    return int(worker["workerid"].removeprefix("gw")), worker["workercount"]
+
+
+def pytest_collect_directory(path, parent):
+    if place_among_workers(parent.config)[1] == 1 or (path / "__init__.py").exists():
+        return None
+    return RotatedFolder.from_parent(parent, path=path)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
     """Have no garbage collected meanwhile: all that is made stays, and looking at it takes longer.
 
     There are half a million objects.
     """
-    for name in ("trio", "hypothesis"):  # which do it when they are imported together
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
     gc.disable()
     try:
         return (yield)
@@ -287,8 +351,11 @@ def pytest_runtest_protocol(item):
     return done
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config, items):
+    if place_among_workers(config)[1] > 1:
+        items.sort(key=lambda item: item.path.parts)  # as without `RotatedFolder`
+    yield
     left_out = []
     if not config.getoption("--slow"):
         left_out += [item for item in items if item.get_closest_marker("slow")]
