@@ -704,7 +704,8 @@ def test_max_time_covers_everything(capfd):
     with ScriptedServer(drip) as server:
         assert run_main("get", f"http://127.0.0.1:{server.port}/", "--max-time", "0.5") == 1
         ended.set()
-    assert "the total time for the request has passed" in capfd.readouterr().err
+    err = capfd.readouterr().err  # a busy machine has not even the head by then
+    assert "the total time for the request has passed" in err or "(--max-time 0.5)" in err
     with black_hole() as (host, port):
         assert run_main("get", f"http://{host}:{port}/", "--max-time", "0.2") == 1
     assert "within 0.2 s" in capfd.readouterr().err

@@ -111,6 +111,22 @@ def little_work(seconds):
         gc.enable()
 
 
+def check_proportion(work, size, seconds=4):
+    """Check that *work*(size) takes little time of the processor, or is in proportion to the size.
+
+    A machine may be slower than that many *seconds*: then a sixteenth takes about a sixteenth
+    there. It would be a 256th if time grew with the square.
+    """
+
+    def taken(size):
+        start = time.process_time()
+        work(size)
+        return time.process_time() - start
+
+    took = taken(size)
+    assert took < seconds or took < 60 * taken(size // 16), "not in proportion"
+
+
 def on_two_threads(work, rounds=2000):
     """Have two threads call *work* with each number up to *rounds*, at the very same moment.
 
