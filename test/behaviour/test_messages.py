@@ -151,8 +151,9 @@ def total(do):
 
 
 def total_in_an_upload(do):
-    conn = scripted(math.inf, rooms=[1000, 500], timeout=Timeouts(total=SOON))
+    conn = scripted(math.inf, rooms=[1000, 500])
     do(conn, "send_request", "GET", "/a", body=BodyFollowing(1 << 30))
+    conn.timeout = Timeouts(total=SOON)
     write_much(do, conn)
 
 

@@ -24,6 +24,7 @@ from dugong_like import (
     StateError,
     both,
     run,
+    stuck,
 )
 from dugong_like.drivers.loop import Loop
 from dugong_like.drivers.loopthread import LoopThread
@@ -324,8 +325,7 @@ def test_close_ends_all_streams_and_the_connection_can_be_used_again():
                 stream.activate(thread)
             idle = conn.request(Request())
             idle.activate()
-            wait_until(conn.response_pending)
-            time.sleep(0.05)
+            wait_until(lambda: len(stuck(thread)) == 4)
             future = conn.shutdown_future
             if wait:
                 thread.submit(conn.co_close()).result(30)
@@ -349,7 +349,7 @@ def test_close_while_connecting_ends_the_stream():
         conn = HTTPConnection(host, port)
         stream = conn.request(Request())
         stream.activate(thread)
-        time.sleep(0.05)
+        wait_until(lambda: stuck(thread))
         conn.close()
         assert isinstance(stream.completion_future.exception(30), ConnectionClosed)
         run(conn.co_close())
