@@ -138,6 +138,7 @@ class ConnectionView(HTTPConnection):
             session.receiver.reader = reader
             return response, None
         assert reader.stream.inner is not None
+        exchange.reader = session.shared.finished  # what comes is no body of a response
         return response, tunnel.Tunnel(session, reader.stream.inner)
 
     def rolling_batch(self) -> RollingBatch | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ...errors import DugongError, StateError
+from ...errors import AnsweredEarly, DugongError, StateError
 from ...polling.timeouts import limited
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class BodyWriter:
 
     """
 
-    __slots__ = ("_limits", "_shared", "writer")
+    __slots__ = ("__weakref__", "_limits", "_shared", "writer")
 
     def __init__(
         self, shared: H2State, limits: ContinueLimit, writer: RequestWriter | None
@@ -96,6 +96,8 @@ class BodyWriter:
     def _note(self, exc: BaseException, writer: RequestWriter | None) -> None:
         if writer is not None:
             writer.stream.complete_error(exc)
+            if isinstance(exc, AnsweredEarly):
+                writer.end()
         elif isinstance(exc, DugongError):
             self._shared.label(exc)
         if (observer := self._shared.observer) is not None:
@@ -127,9 +129,9 @@ class BodyWriter:
             return None
         writer = self._writable()
         if writer.length is not None and writer.owed:
-            missing = StateError(f"the body is not complete, {writer.owed} bytes are missing")
+            missing = f"the body is not complete, {writer.owed} bytes are missing"
             writer.cancel()
-            raise missing
+            raise StateError(missing)  # in no variable, see `SharedState.labelled`
         if not trailers:
             return self._co_write(writer, memoryview(b""), last=True)
         fields = []

@@ -7,7 +7,6 @@ Not here: connecting itself (transport/connect/), and what follows (pump.py).
 
 from __future__ import annotations
 
-import copy
 import time
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -20,6 +19,7 @@ from ...polling.wake import Wake
 from ...transport import exclusive
 from ..cancelling import cancel
 from ..states import NEW, OPEN, Retired
+from .finished import error_of
 
 if TYPE_CHECKING:
     from ...polling.contract import Co
@@ -141,6 +141,4 @@ class Opening:
                     self._waiting = tuple(each for each in self._waiting if each is not wake)
         failure = self._failure
         if failure is not None and shared.state is NEW:
-            again = copy.copy(failure)
-            again.__cause__ = failure.__cause__
-            raise again
+            raise error_of(failure)

@@ -26,8 +26,9 @@ from ...http.h2.stream import CLOSED
 from ...http.request import BodyFollowing
 from ..states import Retired
 from ..time_out_messages import NOT_SENT, no_stream, written
+from .finished import error_of
 from .limits import UNLIMITED, Limit
-from .stream import error_of
+from .stream import NO_BODY
 from .waiter import ROOM, Waiter
 
 if TYPE_CHECKING:
@@ -114,9 +115,8 @@ class RequestWriter:
         owed = self._owed
         assert owed is not None
         if count > owed:
-            excess = ExcessBodyData(f"{count} bytes of body data where {owed:.0f} were announced")
             self.cancel()
-            raise excess
+            raise ExcessBodyData(f"{count} bytes of body data where {owed:.0f} were announced")
 
     def check_writable(self) -> None:
         """Check that a part of the body may be written now. Raises `StateError`."""
@@ -124,9 +124,16 @@ class RequestWriter:
         if stream.writing:
             raise StateError("another operation is sending on this connection")
         if self._owed is None or stream.cancelled:
-            raise StateError(f"there is no body to write: {self._why_none()}")
+            raise StateError(f"{NO_BODY}: {self._why_none()}")
         if stream.exchange.expects_continue:
             raise StateError("the body has to wait for 100 (Continue): call read_response()")
+
+    def end(self) -> None:
+        """Note that the body is complete, or that the server wants no more of it.
+
+        Its exchange, which leads to this by what writes the body, has that no more then.
+        """
+        self.stream.end_body(StateError(f"{NO_BODY}: {self._why_none()}"))
 
     def _why_none(self) -> str:
         exchange = self.stream.exchange
@@ -243,8 +250,10 @@ class RequestWriter:
         """Note that everything is sent that was to be sent."""
         inner = self.stream.inner
         if self._ending and inner is not None and inner.request_ended:  # not if answered early
-            self._owed = None
             self.stream.exchange.sent = True
+            if self._owed is not None:
+                self._owed = None
+                self.end()
 
     def _check_unanswered(self, inner: Stream) -> None:
         """Check that the server wants more of the request.

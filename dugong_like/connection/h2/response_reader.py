@@ -29,11 +29,12 @@ from ..files import NotTaken, Sink
 from ..shared import PEERS
 from ..time_limits import co_until_continue
 from ..time_out_messages import late_body, late_head
+from .finished import Failed, error_of
 from .limits import UNLIMITED, HeadLimit, Limit
-from .stream import error_of
 from .waiter import Waiter
 
 if TYPE_CHECKING:
+    from ...errors import DugongError
     from ...http.h2.stream import Stream
     from ...polling.contract import Co
     from ..exchange import Exchange
@@ -411,7 +412,7 @@ class ResponseReader:
         except BaseException as exc:
             stream.complete_error(exc)
             if isinstance(exc, PEERS):
-                stream.leave_pending()
+                self._fail(exc)
             raise
 
     def _co_take(self, attempt: Callable[[A], T | None], argument: A) -> Co[T]:
@@ -420,8 +421,8 @@ class ResponseReader:
         stream = self.stream
         exchange, pump, observer = stream.exchange, stream.pump, stream.shared.observer
         if stream.reading:
-            busy = StateError("another operation is reading on this connection")
-            raise stream.shared.labelled(busy, exchange)
+            busy = "another operation is reading on this connection"
+            raise stream.shared.labelled(StateError(busy), exchange)
         limit = self.limit()
         waiter = Waiter(None)
         try:
@@ -436,7 +437,7 @@ class ResponseReader:
         except BaseException as exc:
             stream.complete_error(exc)
             if isinstance(exc, PEERS) and not isinstance(exc, ConnectionTimedOut):
-                stream.leave_pending()
+                self._fail(exc)
             if observer is not None:
                 observer.reading_failed(exchange, exc)
             raise
@@ -444,6 +445,15 @@ class ResponseReader:
             stream.reading = None
             if not waiter.left:  # Ctrl-C, before the pump had it
                 pump.lock.when_free(partial(pump.leave, waiter))
+
+    def _fail(self, failure: DugongError) -> None:
+        """Note that *failure* has ended the response, and that there will be no other one."""
+        stream = self.stream
+        stream.leave_pending()
+        inner = stream.inner
+        if inner is not None and inner.error is not None:
+            stream.exchange.reader = Failed(stream.shared.route, failure)
+            stream.end_body(failure)
 
     def _follow(self, waiter: Waiter) -> None:
         """Have *waiter* woken by what comes, unless the stream was opened a moment ago."""
@@ -501,7 +511,6 @@ class ResponseReader:
         stream = self.stream
         if not exchange.complete:
             stream.cancel()
-            exchange.reader = stream.shared.finished
             if stream.pump.news:
                 stream.pump.tell_news()
 
@@ -513,8 +522,8 @@ class ResponseReader:
         """See `Exchange.co_read_response`."""
         self._check_not_abandoned(exchange)
         if self.response is not None:
-            read = StateError("its response has been read")
-            raise self.stream.shared.labelled(read, exchange)
+            read = "its response has been read"
+            raise self.stream.shared.labelled(StateError(read), exchange)
         return (yield from self.co_head())
 
     def co_body_of(self, exchange: Exchange, size: int | None) -> Co[bytes]:
@@ -541,8 +550,8 @@ class ResponseReader:
 
     def _check_not_abandoned(self, exchange: Exchange) -> None:
         if exchange.abandoned:
-            abandoned = StateError("its response is abandoned")
-            raise self.stream.shared.labelled(abandoned, exchange)
+            abandoned = "its response is abandoned"
+            raise self.stream.shared.labelled(StateError(abandoned), exchange)
 
     # ---- limits
 

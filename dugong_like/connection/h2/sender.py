@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, cast
+from weakref import ref
 
 from ...errors import AnsweredEarly, ConnectionClosed, DugongError, StateError
 from ...http.request import BodyFollowing
@@ -23,7 +24,7 @@ from .body_writer import BodyWriter
 from .limits import Limit
 from .request_writer import RequestWriter
 from .response_reader import ResponseReader
-from .stream import H2Stream
+from .stream import COMPLETE, H2Stream
 from .waiter import ROOM, Waiter
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class Sender(BodyWriter):
         super().__init__(shared, limits, None)
         self._opening = opening
         self._pending = pending
-        self._bodies: list[BodyWriter] = []  # that follow their heads; see `bodies`
+        # Those that follow their heads; see `bodies`. Their exchanges have them, and are pending.
+        self._bodies: list[ref[BodyWriter]] = []
 
     # ---- facts
 
@@ -74,11 +76,15 @@ class Sender(BodyWriter):
 
     def bodies(self) -> list[BodyWriter]:
         """Return what writes the bodies that are not complete, of all exchanges that were sent."""
-        for body in self._bodies.copy():
-            if body.writer is None or body.writer.owed is None:
-                with suppress(ValueError):  # another thread has taken it out
-                    self._bodies.remove(body)
-        return self._bodies.copy()
+        bodies = []
+        for each in self._bodies.copy():
+            body = each()
+            if body is not None and body.writer is not None and body.writer.owed is not None:
+                bodies.append(body)
+                continue
+            with suppress(ValueError):  # another thread has taken it out
+                self._bodies.remove(each)
+        return bodies
 
     def check_not_owed(self) -> None:
         """Check that waiting for the next response makes sense in this thread.
@@ -100,8 +106,8 @@ class Sender(BodyWriter):
         missing = "finish() was not called"
         if request.length is not None:
             missing = written(request.length - int(request.owed or 0), request.length)
-        error = StateError(f"the response waits for the rest of the request: {missing}")
-        raise self._shared.labelled(error, first)
+        waits = f"the response waits for the rest of the request: {missing}"
+        raise self._shared.labelled(StateError(waits), first)
 
     # ---- steps
 
@@ -179,6 +185,8 @@ class Sender(BodyWriter):
             raise
         if body is not None and isinstance(body, BodyFollowing):
             exchange.writer = BodyWriter(self._shared, self._limits, writer)
+            if writer.owed is None:  # it is empty
+                stream.end_body(StateError(COMPLETE))
         return writer
 
     def _co_request(self, requests: list[RequestWriter], is_operation: bool) -> Co[None]:
@@ -192,7 +200,7 @@ class Sender(BodyWriter):
             self._pending.append(exchange)
             if request.owed is not None:
                 self.bodies()  # which takes those out that have ended
-                self._bodies.append(cast("BodyWriter", exchange.writer))
+                self._bodies.append(ref(cast("BodyWriter", exchange.writer)))
         before, self.writer = self.writer, last
         try:
             yield from self._co_send_heads(requests, is_operation)

@@ -25,6 +25,7 @@ from ..time_limits import OwnLimits
 from ..time_out_messages import NO_ANSWER
 from .alone import Alone
 from .body_writer import BodyWriter
+from .finished import error_of
 from .limits import Limit
 from .opening import Opening
 from .pump import Pump
@@ -363,7 +364,7 @@ class Session(HasSharedState):
         if payload not in engine.pings:
             return True
         if engine.ended is not None:
-            raise engine.ended
+            raise error_of(engine.ended)
         return None
 
     def co_serve(self) -> Co[None]:

@@ -15,7 +15,6 @@ Not here: the frames of the stream (http/h2/stream.py), both halves as one opera
 
 from __future__ import annotations
 
-import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +22,7 @@ from ...errors import (
     ConnectionClosed,
     DugongError,
     ProtocolError,
+    StateError,
     TransportError,
 )
 from ...http.h2.stream import CLOSED
@@ -30,6 +30,7 @@ from ...http.h2.violations import ErrorCode
 from ...polling.wake import Wake
 from ..exchange import HTTPResponse
 from ..states import Retired, SessionReplaced
+from .finished import FinishedBody
 
 if TYPE_CHECKING:
     from ...http.h2.static_table import Field
@@ -41,13 +42,8 @@ if TYPE_CHECKING:
     from .waiter import Waiter
 
 NO_CONTENT: Final = frozenset({204, 205, 304})
-
-
-def error_of(failure: DugongError) -> DugongError:
-    """Return a copy of *failure*, which has ended a stream, for one of those that it concerns."""
-    again = copy.copy(failure)
-    again.__cause__ = failure.__cause__
-    return again
+NO_BODY: Final = "there is no body to write"
+COMPLETE: Final = f"{NO_BODY}: that of the last request is complete"
 
 
 class H2Stream:
@@ -227,6 +223,10 @@ class H2Stream:
             return
         self._is_reset = True
         self.kept.clear()
+        if not self.moved:  # else another session has them
+            if self.exchange.reader is not None:
+                self.exchange.reader = self.shared.finished
+            self.end_body(StateError(f"{NO_BODY}: that of the last request was given up"))
         if inner is None:
             for waiter in (self.writing, self.reading):
                 if waiter is not None:
@@ -241,6 +241,15 @@ class H2Stream:
         pump.wake_of(inner)
         pump.note_room()
         pump.send_now()
+
+    def end_body(self, reason: DugongError) -> None:
+        """Note that no more of the body will be written; an attempt to do that raises *reason*."""
+        exchange = self.exchange
+        if exchange.writer is None or isinstance(exchange.writer, FinishedBody):
+            return
+        if exchange.sent:
+            reason = StateError(COMPLETE)
+        exchange.writer = FinishedBody(self.shared.route, exchange, reason)
 
     # ---- facts
 

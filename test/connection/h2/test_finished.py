@@ -1,25 +1,38 @@
 """Exchanges that are dropped leave nothing behind, without the garbage collector."""
 
 import gc
+import io
 from weakref import ref
 
 import pytest
 from kit.h2_server import Answer
-from kit.h2_streams import PeerStream, results_of
+from kit.h2_streams import PeerStream, answer_early, results_of
 from kit.streams import connection, finish
 
-from dugong_like import InvalidOption, StateError, Timeouts
+from dugong_like import (
+    AnsweredEarly,
+    BodyFollowing,
+    ExcessBodyData,
+    InvalidOption,
+    StateError,
+    StreamReset,
+    Timeouts,
+)
 from dugong_like.connection.connection_view import ConnectionView
 from dugong_like.connection.files import NotTaken
 from dugong_like.connection.h2.response_reader import ResponseReader
+from dugong_like.http.header_validation import FieldLines
 
 BODY = bytes(range(256)) * 200
-ANSWERS = {"/empty": Answer(), "/long": Answer(status=404, body=BODY * 20)}
+ANSWERS = {"/empty": Answer(), "/long": Answer(status=404, body=BODY * 20), "/never": None}
 
 
 @pytest.fixture
 def stream():
-    return PeerStream(lambda request: ANSWERS.get(request[":path"], Answer(body=BODY)))
+    return PeerStream(
+        lambda request: ANSWERS.get(request[":path"], Answer(body=BODY)),
+        enable_connect_protocol=1,
+    )
 
 
 @pytest.fixture
@@ -124,10 +137,157 @@ def abandoned_in_the_middle(conn, stream):
     return exchange
 
 
+def begin_upload(conn, length=None):
+    return finish(conn.co_send_request("PUT", "/", None, BodyFollowing(length)))
+
+
+def co_read_all(exchange):
+    yield from exchange.co_read_response()
+    yield from exchange.co_readall()
+
+
+def uploaded_by_the_connection(conn, stream):
+    exchange = begin_upload(conn)
+    finish(conn.co_write(b"abc"))
+    finish(conn.co_finish({"x": "y"}))
+    results_of(stream, co_read_all(exchange))
+    return exchange
+
+
+def uploaded_by_the_exchange(conn, stream):
+    exchange = begin_upload(conn, 3)
+    finish(exchange.co_write(b"abc"))
+    results_of(stream, co_read_all(exchange))
+    return exchange
+
+
+def upload_given_up(conn, stream):
+    exchange = begin_upload(conn)
+    conn.abort_body(exchange)
+    return exchange
+
+
+def upload_that_is_too_long(conn, stream):
+    exchange = begin_upload(conn, 3)
+    with pytest.raises(ExcessBodyData):
+        finish(exchange.co_write(b"abcd"))
+    return exchange
+
+
+def upload_closed_in_the_middle(conn, stream):
+    exchange = begin_upload(conn)
+    stream.room = 0
+    writing = exchange.co_write(b"abc")
+    next(writing)
+    writing.close()
+    stream.room = 1 << 30
+    return exchange
+
+
+def upload_answered_early(conn, stream):
+    exchange = finish(conn.co_send_request("PUT", "/never", None, BodyFollowing()))
+    answer_early(stream, exchange, reset=True)
+    conn.is_open()
+    with pytest.raises(AnsweredEarly):
+        finish(exchange.co_write(b"abc"))
+    results_of(stream, co_read_all(exchange))
+    return exchange
+
+
+def reset_by_the_server(conn, stream):
+    exchange = send(conn, stream, "/never")
+    stream.peer.connection.reset_stream(exchange.stream_id, 2)
+    stream.on_the_way += stream.peer.connection.data_to_send()
+    for _ in range(2):  # it has failed for good
+        with pytest.raises(StreamReset):
+            results_of(stream, exchange.co_read_response())
+    return exchange
+
+
+def reset_in_the_middle(conn, stream):
+    exchange = send(conn, stream, "/never")
+    peer = stream.peer.connection
+    peer.send_headers(exchange.stream_id, [(":status", "200")])
+    peer.send_data(exchange.stream_id, b"abc")
+    peer.reset_stream(exchange.stream_id, 2)
+    stream.on_the_way += peer.data_to_send()
+    results_of(stream, exchange.co_read_response())
+    assert results_of(stream, exchange.co_read(10)) == [b"abc"]
+    for _ in range(2):
+        with pytest.raises(StreamReset):
+            results_of(stream, exchange.co_readall())
+    return exchange
+
+
+def request_that_fails(conn, stream):
+    stream.room = 0
+    sending = conn.co_send_request("GET", "/")
+    next(sending)
+    (exchange,) = conn._session._pending
+    sending.close()
+    stream.room = 1 << 30
+    return exchange
+
+
+def whole_exchange_that_fails(conn, stream, body=None):
+    going = conn.co_exchange("PUT", "/never", None, body)
+    exchange = going.gi_frame.f_locals["exchange"]
+    next(going)
+    going.close()
+    return exchange
+
+
+def whole_exchange_with_a_body_that_fails(conn, stream):
+    return whole_exchange_that_fails(conn, stream, b"abc")
+
+
+def whole_exchange_that_is_reset(conn, stream):
+    going = conn.co_exchange("GET", "/never")
+    exchange = going.gi_frame.f_locals["exchange"]
+    next(going)
+    stream.peer.connection.reset_stream(exchange.stream_id, 2)
+    stream.on_the_way += stream.peer.connection.data_to_send()
+    with pytest.raises(StreamReset):
+        results_of(stream, going)
+    return exchange
+
+
+def whole_exchange_from_a_source(conn, stream):
+    going = conn.co_exchange("PUT", "/", None, iter([b"abc", b"def"]))
+    [reply] = results_of(stream, going)
+    return reply._exchange
+
+
+def open_tunnel(conn, stream):
+    view = conn.beside(ConnectionView)
+    going = view.co_tunnel("websocket", "/", FieldLines([]))
+    need = next(going)
+    [inner] = conn._session.shared.pump.engine.streams
+    stream.peer.connection.send_headers(inner.id, [(":status", "200")])
+    stream.on_the_way += stream.peer.connection.data_to_send()
+    [(response, tunnel)] = results_of(stream, going, needs=[need])
+    tunnel.close()
+    return response._exchange
+
+
 @pytest.mark.usefixtures("without_collector")
 @pytest.mark.parametrize(
     "way",
     [
+        uploaded_by_the_connection,
+        uploaded_by_the_exchange,
+        upload_given_up,
+        upload_that_is_too_long,
+        upload_closed_in_the_middle,
+        upload_answered_early,
+        reset_by_the_server,
+        reset_in_the_middle,
+        request_that_fails,
+        whole_exchange_that_fails,
+        whole_exchange_with_a_body_that_fails,
+        whole_exchange_that_is_reset,
+        whole_exchange_from_a_source,
+        open_tunnel,
         read_by_the_connection,
         read_in_parts,
         read_into_memory,
@@ -263,3 +423,77 @@ def test_an_exchange_has_what_a_file_has_not_taken(conn, stream):
     assert exchange.complete
     assert finish(exchange.co_readall()) == BODY
     assert finish(exchange.co_readall()) == b""
+
+
+class Content:
+    """A file whose size nobody knows before it is read."""
+
+    def __init__(self, *parts):
+        self._parts = [*parts]
+
+    def read(self, _):
+        part = self._parts.pop(0) if self._parts else b""
+        if isinstance(part, Exception):
+            raise part
+        return part
+
+
+def test_what_a_complete_body_says(conn, stream):
+    for length in (0, 3):
+        exchange = begin_upload(conn, length)
+        finish(exchange.co_write(bytes(length)))
+        assert exchange.body_owed is None
+        finish(exchange.co_write(b""))
+        finish(exchange.co_finish())
+        conn.abort_body(exchange)
+        assert finish(exchange.co_sendfile(Content())) == 0
+        assert finish(exchange.co_sendfile(io.BytesIO())) == 0
+        with pytest.raises(OSError, match="bad"):
+            finish(exchange.co_sendfile(Content(OSError("bad"))))
+        for going in (
+            exchange.co_write(b"x"),
+            exchange.co_finish({"x": "y"}),
+            exchange.co_sendfile(Content(b"x")),
+            exchange.co_sendfile(io.BytesIO(b"x")),
+        ):
+            with pytest.raises(StateError, match="that of the last request is complete") as caught:
+                finish(going)
+            assert caught.value.url.endswith("/")
+        results_of(stream, co_read_all(exchange))
+
+
+def test_what_a_body_says_that_was_given_up(conn, stream):
+    exchange = upload_given_up(conn, stream)
+
+    for going in (exchange.co_write(b""), exchange.co_write(b"x"), exchange.co_finish()):
+        with pytest.raises(StateError, match="PUT http://script.test/: .* was given up"):
+            finish(going)
+    assert conn.is_reusable()
+
+
+@pytest.mark.parametrize("way", [reset_by_the_server, reset_in_the_middle])
+def test_what_a_failed_exchange_says(conn, stream, way):
+    exchange = way(conn, stream)
+
+    for call in (exchange.co_read_response, exchange.co_readall, exchange.co_discard):
+        with pytest.raises(StreamReset, match="GET http://script.test/never: ") as caught:
+            finish(call())
+        sent = "maybe" if exchange.final is None else "yes"
+        assert (caught.value.code, caught.value.request_sent) == (2, sent)
+    exchange.update_window(10)
+    exchange.abandon()
+    with pytest.raises(StateError, match="is abandoned"):
+        finish(exchange.co_read(10))
+
+
+def test_a_writer_hears_why_the_reader_has_failed(conn, stream):
+    exchange = finish(conn.co_send_request("PUT", "/never", None, BodyFollowing()))
+    stream.peer.connection.reset_stream(exchange.stream_id, 2)
+    stream.on_the_way += stream.peer.connection.data_to_send()
+    with pytest.raises(StreamReset):
+        results_of(stream, exchange.co_read_response())
+
+    for going in (exchange.co_write(b"x"), exchange.co_finish()):
+        with pytest.raises(StreamReset, match="PUT http://script.test/never: ") as caught:
+            finish(going)
+        assert caught.value.code == 2
