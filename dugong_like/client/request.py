@@ -111,6 +111,7 @@ class ClientRequest(Request):
         expect100: True to wait for 100 (Continue) before the body.
         prepared: fields that the request was built with, and the same checked and serialised.
         attempts: how often it was sent, by redirects, authentication and retries.
+        repetitions: how often a `Retry` has had it sent again since it was sent last by the caller.
         connecting: settings of the connection that it is sent by; None for those of the client.
         decompress: True or False to have the body of the response decoded or left as it is sent;
             None for what the client does.
@@ -136,6 +137,7 @@ class ClientRequest(Request):
     expect100 = False
     prepared: PreparedFields | None = None
     attempts = 0
+    repetitions = 0
     connecting: ConnectionSettings | None = None
     decompress: bool | None = None
     held: Hold | None = None

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ...errors import ConnectionClosed
+from ...errors import ConnectFailed, ConnectionClosed
 from ..dispatch import origin_of
 from ..pooled import HTTP_2
 from .place import Job
@@ -60,6 +60,10 @@ class Scheduler(Protocol):
 
     def check_open(self) -> None:
         """Raise StateError if the client is closed."""
+        ...
+
+    def holds(self, place: Place, request: ClientRequest, exc: Exception, failures: int) -> bool:
+        """Have all wait at *place* until a connection is tried again, if that may be."""
         ...
 
     def note_status(
@@ -117,18 +121,36 @@ class BulkDispatcher:
                 return response
             sent = job.sent
             job = Job(request, task.entry, place, task)
+        while (response := (yield from self._co_send_alone(job, sent or 0))) is None:
+            job = Job(request, task.entry, place, task)
+        return response
+
+    def _co_send_alone(self, job: Job, sent: int) -> Co[Response | None]:
+        """Send the request of *job* when it is its turn; it was *sent* so many times before.
+
+        Returns:
+            The response; None if it is to wait again, as no connection could be opened.
+
+        """
+        schedule, place = self._schedule, job.place
         place.singles.append(job)
         try:
             yield from self._co_wait(job)
             schedule.check_open()
-            response = yield from self._co_send(request, place, sent or 0)
+            failures = place.failures
+            try:
+                return (yield from self._co_send(job.request, place, sent))
+            except ConnectFailed as exc:  # nothing was sent
+                if not schedule.holds(place, job.request, exc, failures):
+                    raise
+                job.request.repetitions += 1
+                return None
         finally:
             if job in place.singles:
                 place.singles.remove(job)
             elif job.is_settled:
                 place.taken -= 1
             schedule.note_free(place)
-        return response
 
     def _co_send(self, request: ClientRequest, place: Place, sent: int) -> Co[Response]:
         """Send *request*, and again if its connection ends and that is safe.

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from ...errors import PoolTimedOut
+from ...errors import ConnectFailed
 
 if TYPE_CHECKING:
     from ...connection.exchange import HTTPResponse
@@ -35,6 +35,10 @@ class Outcomes(Protocol):
 
     def failed(self, job: Job, exc: Exception) -> None:
         """Take it that there is none."""
+        ...
+
+    def not_opened(self, lane: Lane[P], exc: Exception) -> None:
+        """Take it that *lane* has got no connection."""
         ...
 
     def send_alone(self, job: Job, sent: int) -> None:
@@ -73,6 +77,8 @@ class Lane(ABC, Generic[P]):
 
     Attributes:
         place: as given.
+        failures: those of the place when it began; see there.
+        is_open: True while it has a connection.
         op: sends and receives; it gives what it waits for, and None when it has told outcomes.
 
     """
@@ -81,6 +87,8 @@ class Lane(ABC, Generic[P]):
         self, place: Place, pool: P, outcomes: Outcomes, timeouts: Timeouts | None
     ) -> None:
         self.place = place
+        self.failures = place.failures
+        self.is_open = False
         self._waits = True
         self._pool = pool
         self._outcomes = outcomes
@@ -117,22 +125,27 @@ class Lane(ABC, Generic[P]):
         """Give the connection back; return what was not answered, in order."""
 
     def _co_serve(self) -> Generator[PollNeeded | None, None, None]:
+        failure: Exception | None = None
         try:
             try:
-                is_open = yield from self._co_open()
-            except Exception as exc:  # noqa: BLE001 - it is the outcome of the first request
-                if self.place.queue:
-                    job = self.place.queue.popleft()
-                    job.request.attempts += not isinstance(exc, PoolTimedOut)
-                    self._outcomes.failed(job, exc)
-                return
-            if is_open:
-                yield from self._co_answers()
+                self.is_open = yield from self._co_open()
+            except Exception as exc:  # noqa: BLE001 - it is the outcome of a request
+                failure = exc
+            else:
+                if self.is_open:
+                    try:
+                        yield from self._co_answers()
+                    except ConnectFailed as exc:  # it was lost, and cannot be replaced
+                        failure = exc
         finally:
+            self.is_open = False
             self._stop_waiting()
             try:
                 self.place.put_back(self._give_back())
+                if failure is not None:
+                    self._outcomes.not_opened(self, failure)
             finally:
+                failure = None  # it would keep this frame, which keeps it
                 self._outcomes.ended(self)
 
     def _stop_waiting(self) -> None:

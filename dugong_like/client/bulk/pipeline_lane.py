@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ...connection.pipeline import Pipeline
-from ...errors import ConnectionTimedOut
+from ...errors import ConnectFailed, ConnectionTimedOut
 from ...http.request import Request
 from .lane import Lane, Outcomes
 
@@ -136,6 +136,8 @@ class PipelineLane(Lane[Leases]):
         while True:
             try:
                 answer = yield from pipeline.co_next()
+            except ConnectFailed:
+                raise
             except Exception as exc:
                 if not jobs:
                     raise

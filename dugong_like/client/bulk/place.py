@@ -34,6 +34,8 @@ class Carrier(Protocol):
     """A `Lane`, which sends jobs on one connection; see there."""
 
     place: Place
+    failures: int
+    is_open: bool
     op: Generator[PollNeeded | None, None, None]
 
     def take_more(self) -> bool:
@@ -179,6 +181,9 @@ class Place:
             wait for what becomes of another one.
         heard: when the last request was sent whose response does not ask to wait, in seconds of
             `time.monotonic`; kept up to date after a pause only.
+        failures: how often no connection could be opened, and requests wait for the next attempt;
+            those that were begun at the same time count as one.
+        opens_at: when that is, in seconds of `time.monotonic`; 0.0 for at any time.
         is_waited_for: True if something has come to `queue` while that was empty: lanes may wait
             for responses only.
 
@@ -202,6 +207,8 @@ class Place:
         self.streams = 1
         self.requests_of_connection: int | None = None
         self.heard = 0.0
+        self.failures = 0
+        self.opens_at = 0.0
         self.is_pipelined = self.is_alone = self.each_opens = self.is_waited_for = False
         self.facts = ORIGINS.facts(str(origin))
 
@@ -240,6 +247,8 @@ class Place:
 
     def may_open(self) -> bool:
         """Return True if another connection may be used for `queue`."""
+        if self.opens_at:
+            return False
         count = len(self.lanes)
         if self.queue and self.has_streams():
             if count >= self._concurrency or self.free_streams() <= 0 or self.resumes_at():
@@ -262,12 +271,24 @@ class Place:
     def next_single(self) -> Job | None:
         """Return a request that may have a connection, or a stream, of its own now."""
         most = min(self._concurrency * self.streams, self._most_tasks)
-        if not self.singles or len(self.lanes) + self.taken >= most or self.resumes_at():
+        if self.opens_at or not self.singles or len(self.lanes) + self.taken >= most:
+            return None
+        if self.resumes_at():
             return None
         if self.taken and self.probes():
             return None
         self.taken += 1
         return self.singles.popleft()
+
+    def look_at(self, now: float) -> None:
+        """Have connections opened again if it is time for that."""
+        if self.opens_at and self.opens_at <= now:
+            self.opens_at = 0.0
+
+    def hold(self, seconds: float) -> None:
+        """Open no connection for so many *seconds*, as one could not be opened."""
+        self.failures += 1
+        self.opens_at = time.monotonic() + seconds
 
     def has_waiting(self) -> bool:
         """Return True if something waits to be sent here that no connection has."""

@@ -22,7 +22,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
-from ...errors import DeadlineExceeded, DugongError, StateError
+from ...errors import DeadlineExceeded, DugongError, PoolTimedOut, StateError
 from ...http.redaction import mask_target
 from ...http.request import is_whole
 from ...polling.ready_set import ReadySet
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from .place import Carrier, UsedConnection
 
 FIRST_SIZE: Final = 16384  # bytes that a body is expected to have before one has come
+LEAST_PAUSE: Final = 0.1  # seconds before another connection is tried besides one that is open
 SHARE: Final = 8  # of the expectation, which each body changes
 
 
@@ -221,7 +222,8 @@ class Schedule:
     def _next_time(self) -> float | None:
         """Return until when to wait at most, in seconds of `time.monotonic`."""
         times = [] if self._deadline == math.inf else [self._deadline]
-        times += [place.facts.resumes for place in self._free]  # a time that has come ends the wait
+        # A time that has come ends the wait.
+        times += [place.opens_at or place.facts.resumes for place in self._free]
         return min(times, default=None)
 
     def close(self) -> None:
@@ -282,6 +284,8 @@ class Schedule:
         for place in list(self._free):
             if self._refuses:
                 self._refuse(place)
+            if place.opens_at:
+                place.look_at(time.monotonic())
             is_paused = place.resumes_at()  # it may end before the look at the end, or begin
             while (entry := place.next_task()) is not None:
                 self._start(Task(entry, place))
@@ -291,7 +295,8 @@ class Schedule:
             if not self._feed_lanes(place):
                 while place.may_open():
                     self._open_lane(place)
-            if not (place.has_waiting() and (is_paused or place.resumes_at())):
+            is_held = place.opens_at and (place.queue or place.singles)
+            if not is_held and not (place.has_waiting() and (is_paused or place.resumes_at())):
                 self._free.pop(place, None)
             if place.is_unused():
                 self._places.pop(place.origin, None)
@@ -518,6 +523,50 @@ class Schedule:
         else:
             job.error = exc
             self._wake(job)
+
+    def not_opened(self, lane: Carrier, exc: Exception) -> None:
+        """Take it that *lane* has got no connection; see `Outcomes`.
+
+        That is about all requests that wait at its place: those that may be repeated wait for the
+        next attempt together. Otherwise the first one fails, as it would without the others.
+        """
+        place = lane.place
+        if not place.queue:
+            return
+        first = place.queue[0].request
+        if self.holds(place, first, exc, lane.failures):
+            return
+        job = place.queue.popleft()
+        first.attempts += not isinstance(exc, PoolTimedOut)
+        self.failed(job, exc)
+
+    def holds(self, place: Place, request: ClientRequest, exc: Exception, failures: int) -> bool:
+        """Have all that waits at *place* wait until a connection is tried again, if that may be.
+
+        Args:
+            place: the place.
+            request: what was to be sent there.
+            exc: why no connection could be opened for it.
+            failures: see `Place`; the number when that began.
+
+        """
+        retry: Retry | None = request.extensions.get("retry", self._parts.retry)
+        if retry is None or not isinstance(exc, DugongError):
+            return False
+        if place.failures != failures:  # another one has failed meanwhile
+            return retry.allows_error(request, exc)
+        if any(lane.is_open for lane in place.lanes):
+            place.hold(max(retry.pause(0), LEAST_PAUSE))
+            return retry.allows_error(request, exc)
+        seconds = retry.pause_after_error(request, exc)
+        if seconds is None:
+            return False
+        place.hold(seconds)
+        self._free[place] = None
+        for job in (*place.queue, *place.singles):
+            job.request.attempts += 1
+            job.request.repetitions += 1
+        return True
 
     def send_alone(self, job: Job, sent: int) -> None:
         """Have *job* sent by itself from now on; see `Outcomes`."""

@@ -149,6 +149,26 @@ class Retry:
         """Return the seconds to wait before a repetition; 0 is the first."""
         return growing_pause(self.backoff, repetition, self.max_wait, jitter=self.jitter)
 
+    def pause_after_error(self, request: ClientRequest, exc: DugongError) -> float | None:
+        """Return the seconds to wait before *request* is repeated after *exc*; None for never.
+
+        The repetition is counted among those of the origin, which *budget* limits.
+        """
+        if not self.allows_error(request, exc):
+            return None
+        return self.within_limits(request, self.pause(request.repetitions))
+
+    def within_limits(self, request: ClientRequest, seconds: float | None) -> float | None:
+        """Return *seconds*, the pause before *request* is repeated; None if it must not be.
+
+        It must not if it was repeated as often as it may be, if its total time ends before the
+        pause does, or if there were too many repetitions at its origin. Otherwise this is counted
+        as one. None stays None.
+        """
+        if seconds is None or request.repetitions >= self.total or _is_too_late(request, seconds):
+            return None
+        return seconds if self.takes(request.url.origin) else None
+
     def asked_pause(self, response: Response, now: float) -> float | None:
         """Return the seconds that *response* asks to wait; None if it does not.
 
@@ -261,16 +281,16 @@ class RetryLayer:
         if retry is None:
             return (yield from co_send(request))
         retry.count(request.url.origin)
-        repetition = 0
+        request.repetitions = 0
         while True:
-            outcome = yield from self._co_attempt(request, co_send, retry, repetition)
+            outcome = yield from self._co_attempt(request, co_send, retry)
             if not isinstance(outcome, float):
                 return outcome
-            repetition += 1
+            request.repetitions += 1
             yield from co_pause_before(request, outcome, "pause before a retry")
 
     def _co_attempt(
-        self, request: ClientRequest, co_send: Send, retry: Retry, repetition: int
+        self, request: ClientRequest, co_send: Send, retry: Retry
     ) -> Co[Response | float]:
         """Return the response, or how many seconds to wait before the next attempt."""
         failure: DugongError | None = None
@@ -280,7 +300,7 @@ class RetryLayer:
                 response = yield from co_send(request)
                 seconds = None
                 if retry.allows_status(request, response):
-                    seconds = self._pause_before(request, retry, repetition, response)
+                    seconds = retry.within_limits(request, self._pause(request, retry, response))
                 if seconds is None:
                     if not (request.stream or _is_passed_by(request, response)):
                         reading = self._reading_of(request)
@@ -289,9 +309,7 @@ class RetryLayer:
                 yield from co_skip_body(response)
             except DugongError as exc:
                 response = None
-                if not retry.allows_error(request, exc):
-                    raise
-                seconds = self._pause_before(request, retry, repetition, None)
+                seconds = retry.pause_after_error(request, exc)
                 if seconds is None:
                     raise
                 failure = exc
@@ -305,22 +323,11 @@ class RetryLayer:
         finally:
             failure = None  # it would keep this frame, which keeps it
 
-    def _pause_before(
-        self, request: ClientRequest, retry: Retry, repetition: int, response: Response | None
-    ) -> float | None:
-        """Return the seconds to wait before *request* is repeated; None if it must not be."""
-        if repetition >= retry.total:
-            return None
-        seconds = self._pause(retry, repetition, response)
-        if seconds is None or _is_too_late(request, seconds):
-            return None
-        return seconds if retry.takes(request.url.origin) else None
-
-    def _pause(self, retry: Retry, repetition: int, response: Response | None) -> float | None:
+    def _pause(self, request: ClientRequest, retry: Retry, response: Response) -> float | None:
         """Return the seconds to wait; None if the server asks for more than may be waited."""
-        asked = None if response is None else retry.asked_pause(response, self._clock())
+        asked = retry.asked_pause(response, self._clock())
         if asked is None:
-            return retry.pause(repetition)
+            return retry.pause(request.repetitions)
         return asked if asked <= retry.max_wait else None
 
 

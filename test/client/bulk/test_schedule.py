@@ -6,12 +6,14 @@ import random
 import time
 
 import pytest
+from kit.cases import each_case
 from kit.memory_site import MemorySite
 from kit.sites import answer_of
 
 from dugong_like import (
     BasicAuth,
     Client,
+    ConnectFailed,
     ConnectionClosed,
     ConnectionTimedOut,
     Connector,
@@ -758,6 +760,116 @@ def test_a_server_that_cannot_be_reached():
         items = list(client.map(urls(10), errors="return"))
         assert [item.error is not None for item in items] == [True] * 10
         assert [item.request.attempts for item in items] == [1] * 10
+
+
+class Restarting(MemorySite):
+    """A site that closes its connections after some requests, and takes no others for a while.
+
+    Args:
+        clock: a list with the time.
+        after: requests before that.
+        seconds: until it is back.
+
+    Attributes:
+        refused: when connections were refused.
+
+    """
+
+    def __init__(self, clock, after, seconds):
+        super().__init__()
+        self._clock = clock
+        self._after = after
+        self._seconds = seconds
+        self._back_at = 0.0
+        self.refused = []
+
+    def take(self, stream, seen):
+        super().take(stream, seen)
+        if len(self.seen) == self._after:
+            self._back_at = self._clock[0] + self._seconds
+            for each in self.streams:
+                each.end()
+
+    def co_connect_tcp(self, host, port):
+        if self._clock[0] < self._back_at:
+            self.refused.append(self._clock[0])
+            raise ConnectFailed("refused")
+        return (yield from super().co_connect_tcp(host, port))
+
+    def results(self, requests, retry, **options):
+        """Return the results of *requests*. The clock is put on when nothing else is left."""
+        got = []
+        with self.client(retry=retry) as client:
+            results = client.map(requests, errors="return", **options)
+            operation = results.co_next()
+            while True:
+                try:
+                    need = next(operation)
+                except StopIteration as end:
+                    if end.value is None:
+                        return got
+                    got.append(end.value)
+                    operation = results.co_next()
+                else:
+                    if not need.poll(0) and need.deadline is not None:
+                        self._clock[0] = max(self._clock[0], need.deadline)
+
+
+RESTARTS = [(after, method) for after in (1, 40, 150) for method in ("GET", "POST", "mixed")]
+
+
+@each_case(("after", "method"), RESTARTS)
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_server_that_restarts_loses_no_request(clock, after, method, concurrency):
+    """The whole map waits for it: that takes few connections, and few of the repetitions."""
+    ORIGINS.forget()
+    retry = Retry(backoff=1, jitter=False)
+    site = Restarting(clock, after, 5)
+    methods = ("GET", "POST") if method == "mixed" else (method,)
+    given = [(methods[number % len(methods)], url) for number, url in enumerate(urls(300))]
+    items = site.results(given, retry, concurrency=concurrency)
+
+    failed = [item for item in items if item.error is not None]
+    assert [type(item.error) for item in failed if item.given[0] == "GET"] == []
+    assert all(isinstance(item.error, ConnectionClosed | NotAnswered) for item in failed)
+    assert len(failed) <= concurrency  # whose answers were lost, and which must not be repeated
+    assert all(item.response.text == f"/{item.index}" for item in items if item.error is None)
+    assert 0 < len(site.refused) <= 5 * concurrency
+    assert site.open() == 0
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_server_that_does_not_come_back_has_as_many_attempts_as_with_one_request(
+    clock, method, concurrency
+):
+    site = Restarting(clock, 1, 10_000)
+    begun = clock[0]
+    retry = Retry(2, backoff=1, jitter=False)
+    given = [(method, url) for url in urls(30)]
+    items = site.results(given, retry, concurrency=concurrency, window=30)
+
+    errors = [item.error for item in items if item.error is not None]
+    assert len(errors) >= 29
+    assert sum(isinstance(error, ConnectFailed) for error in errors) >= 30 - concurrency
+    assert clock[0] <= begun + 2 * (1 + 2)  # as of a client that sends one of them
+    assert len(site.refused) <= 30 + 4 * concurrency
+
+
+def test_a_connection_more_that_is_refused_costs_no_request_if_there_is_another(clock):
+    site = Restarting(clock, 1000, 1)
+    connect = site.co_connect_tcp
+
+    def co_connect_once(host, port):
+        if site.streams:
+            site.refused.append(clock[0])
+            raise ConnectFailed("too many")
+        return (yield from connect(host, port))
+
+    site.co_connect_tcp = co_connect_once
+    items = site.results(urls(300), Retry(0), concurrency=8)
+    assert right(items, 300)
+    assert 0 < len(site.refused) <= 8
 
 
 def test_what_gets_no_connection_is_no_attempt():
