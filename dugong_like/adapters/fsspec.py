@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final, SupportsIndex, TypeVar
+from typing import Any, BinaryIO, ClassVar, Final, SupportsIndex, TypeVar
 
 try:
     from fsspec.asyn import AsyncFileSystem, get_loop
@@ -33,6 +33,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import DEFAULT_BLOCK_SIZE, glob_translate, isfilelike, tokenize
 
 from ..client.async_client import AsyncClient
+from ..client.bulk.results import MapItem
 from ..client.client import Client
 from ..drivers.detect import runner
 from ..errors import InvalidRequest, StatusError, TransportError
@@ -41,7 +42,7 @@ from ..http.redaction import quoted, shown_url
 from ..polling.contract import Co, run
 from .fsspec_files import AsyncRemoteStream, RemoteFile, RemoteStream, UploadFile
 from .fsspec_ranges import Merged, Span, merged
-from .fsspec_requests import AS_STORED, Requests, check_part, file_error, file_errors
+from .fsspec_requests import AS_STORED, Requests, check_part, file_error
 
 T = TypeVar("T")
 OF_FSSPEC: Final = frozenset(
@@ -79,6 +80,8 @@ class DugongFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no 
     """
 
     protocol = ("dugong+https", "dugong+http")
+    requests_class: ClassVar[type[Requests]] = Requests
+    requests: Requests
     sep = "/"
 
     def __init__(  # noqa: PLR0913 - each is documented above
@@ -109,7 +112,7 @@ class DugongFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no 
         self.client = client = Client(**client_arguments(self._settings))
         self._async_client = AsyncClient(client=client)
         fields = {name.lower() for name in dict(self._settings.get("headers") or {})}
-        self.requests = Requests(
+        self.requests = self.requests_class(
             client,
             asks_head=size_policy != "get",
             as_stored={} if "accept-encoding" in fields else AS_STORED,
@@ -323,21 +326,18 @@ class DugongFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no 
         requests = (self.requests.request_for(each.span, **options) for each in asked)
         async for item in self._async_client.map(requests, errors="return", ordered=False):
             each = asked[item.index]
-            body: bytes | Exception
-            try:
-                if item.error is not None:
-                    raise item.error
-                assert item.response is not None
-                check_part(item.response, each.span)
-                body = each.span.taken_from(item.response, item.response.content)
-            except Exception as exc:  # noqa: BLE001 - the same
-                body = exc
+            body = _bytes_of(item, each.span)
             for part in each.parts:
                 if isinstance(body, bytes) and part.start is not None:
                     found[part.number] = body[part.start : part.end]
                 else:
                     found[part.number] = body
-        return found
+        return [
+            await self._run(self.requests.co_reason(part, span.url))
+            if isinstance(part, Exception)
+            else part
+            for part, span in zip(found, spans, strict=True)
+        ]
 
     async def _cat(
         self,
@@ -383,8 +383,8 @@ class DugongFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no 
                 return
         options.pop("chunk_size", None)
         progress = None if callback is DEFAULT_CALLBACK else partial(_report, callback)
-        with file_errors(url):
-            await self._run(self.client.co_download(url, lpath, progress=progress, **options))
+        download = self.client.co_download(url, lpath, progress=progress, **options)
+        await self._run(self.requests.co_explained(download, url))
 
     async def _becomes_folder(self, url: str, lpath: Any) -> bool:  # noqa: ARG002 - of others
         """Return True if *lpath* becomes a folder when *url* is downloaded."""
@@ -423,8 +423,8 @@ class DugongFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no 
         created = self._is_create(mode)
         if created:
             options = {**options, "if_none_match": "*"}
-        with file_errors(url, created=created):
-            yield from self.client.co_upload(source, url, **options)
+        upload = self.client.co_upload(source, url, **options)
+        yield from self.requests.co_explained(upload, url, created=created)
         self._forget(url)
 
     @staticmethod
@@ -453,9 +453,10 @@ class DugongFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no 
         if created:
             headers["If-None-Match"] = "*"
         method = options.pop("method", "PUT")
-        yield from self.requests.co_send(
+        sending = self.requests.co_send(
             method, url, created=created, content=content, headers=headers, **options
         )
+        yield from self.requests.co_explained(sending, url)
         self._forget(url)
 
     async def _rm_file(self, path: str, **options: Any) -> None:
@@ -538,6 +539,18 @@ class DugongFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no 
             name: each for name, each in options.items() if name not in ("size", "block_size")
         }
         return AsyncRemoteStream(self, url, self.requests, options)
+
+
+def _bytes_of(item: MapItem, span: Span) -> bytes | Exception:
+    """Return the bytes of *span* that are in the result of its request, or why there are none."""
+    try:
+        if item.error is not None:
+            raise item.error
+        assert item.response is not None
+        check_part(item.response, span)
+        return span.taken_from(item.response, item.response.content)
+    except Exception as exc:  # noqa: BLE001 - a result
+        return exc
 
 
 def client_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:

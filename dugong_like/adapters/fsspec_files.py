@@ -18,6 +18,7 @@ from fsspec.caching import AllBytes
 from fsspec.spec import AbstractBufferedFile
 
 from ..drivers.detect import runner
+from ..http.redaction import mask_target
 from ..polling.contract import run
 from .fsspec_ranges import Span
 from .fsspec_requests import Requests
@@ -120,7 +121,7 @@ class RemoteStream(AbstractBufferedFile):  # type: ignore[misc]  # the same
         """
         if (whence == io.SEEK_CUR and loc == 0) or (whence == io.SEEK_SET and loc == self.loc):
             return int(self.loc)
-        raise ValueError(f"{self.path} is a stream, which can only be read in order")
+        raise ValueError(f"{mask_target(self.path)} is a stream, which can only be read in order")
 
     def read(self, length: int = -1) -> bytes:
         """Read *length* bytes, fewer only at the end; the rest if it is negative."""

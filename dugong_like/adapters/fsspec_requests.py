@@ -10,16 +10,18 @@ import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from ..client.client import Client
 from ..client.response import Response
-from ..errors import BodyTooLarge, StatusError
+from ..errors import BodyTooLarge, DugongError, StatusError
 from ..http.content_range import parse_content_range
 from ..http.html_links import links_below
+from ..http.redaction import mask_target
 from ..polling.contract import Co
 from .fsspec_ranges import NOT_SATISFIABLE, PARTIAL, Span
 
+T = TypeVar("T")
 # RFC 9110 section 15.5
 MISSING: Final = frozenset({404, 410})
 FORBIDDEN: Final = frozenset({401, 403, 407})
@@ -45,9 +47,16 @@ def file_errors(url: str, *, created: bool = False) -> Iterator[None]:
         raise_as_file_error(exc, url, created=created)
 
 
-def file_error(number: int, url: str) -> OSError:
-    """Return the error of the system with that *number*, such as `FileExistsError`, about *url*."""
-    return OSError(number, os.strerror(number), url)
+def file_error(number: int, url: str, reason: str = "") -> OSError:
+    """Return the error of the system with that *number*, such as `FileExistsError`, about *url*.
+
+    Args:
+        number: one of `errno`.
+        url: of the file; `OSError.filename` has it without credentials.
+        reason: what has happened; by default what the system calls it.
+
+    """
+    return OSError(number, reason or os.strerror(number), mask_target(url))
 
 
 def raise_as_file_error(exc: StatusError, url: str, *, created: bool = False) -> None:
@@ -56,7 +65,7 @@ def raise_as_file_error(exc: StatusError, url: str, *, created: bool = False) ->
     if status in MISSING:
         raise file_error(errno.ENOENT, url) from exc
     if status in FORBIDDEN:
-        raise PermissionError(errno.EACCES, f"the server answered {status}", url) from exc
+        raise file_error(errno.EACCES, url, f"the server answered {status}") from exc
     if status == EXISTS and created:
         raise file_error(errno.EEXIST, url) from exc
     raise exc
@@ -100,6 +109,32 @@ class Requests:
         with file_errors(url, created=created):
             response.raise_for_status()
         return response
+
+    def co_reason(self, exc: Exception, url: str) -> Co[Exception]:  # noqa: ARG002 - of others
+        """Return the error to raise for *exc*, of an operation with the file *url*."""
+        return exc
+        yield
+
+    def co_explained(self, op: Co[T], url: str, *, created: bool = False) -> Co[T]:
+        """Return the result of *op*, about the file *url*.
+
+        Args:
+            op: may raise the statuses of responses.
+            url: of the file.
+            created: see `co_send`.
+
+        Raises:
+            OSError, DugongError: see `co_send`, and `co_reason`.
+
+        """
+        try:
+            with file_errors(url, created=created):
+                return (yield from op)
+        except (OSError, DugongError) as exc:
+            reason = yield from self.co_reason(exc, url)
+            if reason is exc:
+                raise
+            raise reason from exc
 
     def request_for(self, span: Span, **options: Any) -> Any:
         """Return the request for the bytes of *span*."""
@@ -154,7 +189,7 @@ class Requests:
             check_part(response, span)
             if needs_part and response.status_code not in (PARTIAL, NOT_SATISFIABLE):
                 raise ValueError(
-                    f"{span.url}: the server sends whole files only (status "
+                    f"{mask_target(span.url)}: the server sends whole files only (status "
                     f"{response.status_code}), so this one can be read from its beginning only: "
                     "open it with block_size=0"
                 )

@@ -22,14 +22,16 @@ from urllib.parse import urlsplit
 from fsspec.asyn import sync_wrapper
 
 from ..client.response import Response
-from ..errors import StatusError
+from ..errors import DugongError, StatusError
 from ..http.http_date import parse_http_date
 from ..http.percent import IN_PATH, encode
+from ..http.redaction import mask_target, mask_words
 from ..http.webdav import MULTI_STATUS, PROPFIND, XML, Multistatus, Resource
 from ..polling.contract import Co
 from ..polling.stream_parts import place_of
 from .fsspec import DugongFileSystem
-from .fsspec_requests import file_error, file_errors
+from .fsspec_ranges import Span
+from .fsspec_requests import Requests, file_error, file_errors
 
 SCHEMES: Final = {"dugong+davs": "https", "dugong+dav": "http", "davs": "https", "dav": "http"}
 NOT_ALLOWED: Final = 405  # the answer to MKCOL if there is something (RFC 4918 section 9.3.1)
@@ -38,42 +40,15 @@ EXISTS: Final = 412  # the answer to Overwrite: F
 NO_FOLDER: Final = frozenset(
     {400, 405, 409}
 )  # answers to the name of a file with a slash behind it
+MISSING_FOLDER: Final = "a folder above it is missing"
+SHOWN: Final = 500  # characters of a response
 MOST_FOLDERS: Final = 100_000  # that are remembered
 
 
-class WebDAVFileSystem(DugongFileSystem):
-    """Files on a WebDAV server, by URLs such as ``dugong+davs://host/path``.
+class WebDAVRequests(Requests):
+    """The requests of a `WebDAVFileSystem`: the server is asked why a file cannot be had."""
 
-    ``davs`` is for https, ``dav`` for http. Names of files are URLs with ``http`` or ``https``,
-    those of folders have no slash at the end. The arguments are those of `DugongFileSystem`; those
-    about links have no effect.
-    """
-
-    protocol = ("dugong+davs", "dugong+dav")
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._folders: set[str] = set()  # that were listed, and may be none any more
-
-    @classmethod
-    def _strip_protocol(cls, path: Any) -> Any:
-        """Return the URL of *path*, without a slash at its end."""
-        url = super()._strip_protocol(path)
-        if isinstance(url, list):
-            return url
-        scheme, _, rest = url.partition("://")
-        return f"{SCHEMES.get(scheme, SCHEMES.get(f'dugong+{scheme}', scheme))}://{rest}".rstrip(
-            "/"
-        )
-
-    def unstrip_protocol(self, name: str) -> str:
-        """Return *name* as a URL that leads to a file system of this kind."""
-        scheme, _, rest = self._strip_protocol(name).partition("://")
-        return f"dugong+{'davs' if scheme == 'https' else 'dav'}://{rest}"
-
-    # ---- what there is
-
-    def _co_properties(self, url: str, depth: int, **options: Any) -> Co[list[Resource]]:
+    def co_properties(self, url: str, depth: int, **options: Any) -> Co[list[Resource]]:
         """Ask for the properties of *url*, and with *depth* 1 of what is in it.
 
         Raises:
@@ -112,10 +87,73 @@ class WebDAVFileSystem(DugongFileSystem):
             response=response,
         )
 
+    def co_reason(self, exc: Exception, url: str) -> Co[Exception]:
+        """Return the error to raise for *exc*: a folder cannot be read, or replaced by a file."""
+        if not isinstance(exc, FileNotFoundError | PermissionError | StatusError):
+            return exc
+        try:
+            found = yield from self.co_properties(url, 0)
+        except (OSError, DugongError):
+            return exc
+        return file_error(errno.EISDIR, url) if found[0].is_folder else exc
+
+    def co_stream(self, url: str, **options: Any) -> Co[Response]:
+        """See `Requests.co_stream`."""
+        return self.co_explained(super().co_stream(url, **options), url)
+
+    def co_bytes(self, span: Span, *, needs_part: bool = False, **options: Any) -> Co[bytes]:
+        """See `Requests.co_bytes`."""
+        op = super().co_bytes(span, needs_part=needs_part, **options)
+        return self.co_explained(op, span.url)
+
+    def co_info(self, url: str, **options: Any) -> Co[dict[str, Any]]:
+        """See `Requests.co_info`; properties are asked for first, as a folder may have a page."""
+        found = yield from self.co_properties(url, 0, **options)
+        if found[0].is_folder:
+            raise file_error(errno.EISDIR, url)
+        if found[0].size is not None:
+            return entry_of(url, found[0])
+        return (yield from super().co_info(url, **options))
+
+
+class WebDAVFileSystem(DugongFileSystem):
+    """Files on a WebDAV server, by URLs such as ``dugong+davs://host/path``.
+
+    ``davs`` is for https, ``dav`` for http. Names of files are URLs with ``http`` or ``https``,
+    those of folders have no slash at the end. The arguments are those of `DugongFileSystem`; those
+    about links have no effect.
+    """
+
+    protocol = ("dugong+davs", "dugong+dav")
+    requests_class = WebDAVRequests
+    requests: WebDAVRequests
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._folders: set[str] = set()  # that were listed, and may be none any more
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        """Return the URL of *path*, without a slash at its end."""
+        url = super()._strip_protocol(path)
+        if isinstance(url, list):
+            return url
+        scheme, _, rest = url.partition("://")
+        return f"{SCHEMES.get(scheme, SCHEMES.get(f'dugong+{scheme}', scheme))}://{rest}".rstrip(
+            "/"
+        )
+
+    def unstrip_protocol(self, name: str) -> str:
+        """Return *name* as a URL that leads to a file system of this kind."""
+        scheme, _, rest = self._strip_protocol(name).partition("://")
+        return f"dugong+{'davs' if scheme == 'https' else 'dav'}://{rest}"
+
+    # ---- what there is
+
     async def _info(self, path: str, **options: Any) -> dict[str, Any]:
         """Return what is known of a file or folder."""
         url = self._strip_protocol(path)
-        found = await self._run(self._co_properties(url, 0, **options))
+        found = await self._run(self.requests.co_properties(url, 0, **options))
         return entry_of(url, found[0])
 
     async def _isfile(self, path: str, **options: Any) -> bool:
@@ -143,7 +181,7 @@ class WebDAVFileSystem(DugongFileSystem):
 
     def _co_is_there(self, url: str, **options: Any) -> Co[bool]:
         try:
-            yield from self._co_properties(url, 0, **options)
+            yield from self.requests.co_properties(url, 0, **options)
         except FileNotFoundError:
             return False
         return True
@@ -161,13 +199,13 @@ class WebDAVFileSystem(DugongFileSystem):
     def _co_listing(self, url: str, **options: Any) -> Co[list[Resource]]:
         """Ask for what is in a folder; some servers want its name with a slash, others not."""
         try:
-            return (yield from self._co_properties(f"{url}/", 1, **options))
+            return (yield from self.requests.co_properties(f"{url}/", 1, **options))
         except FileNotFoundError:
             pass
         except StatusError as exc:
             if exc.response.status_code not in NO_FOLDER:
                 raise
-        return (yield from self._co_properties(url, 1, **options))
+        return (yield from self.requests.co_properties(url, 1, **options))
 
     async def _becomes_folder(self, url: str, lpath: Any) -> bool:
         """Return True if *url* is a folder. The server is not asked if it was not listed as one."""
@@ -215,7 +253,7 @@ class WebDAVFileSystem(DugongFileSystem):
         if response.status_code == NOT_ALLOWED:
             raise file_error(errno.EEXIST, url)
         if response.status_code == CONFLICT:
-            raise FileNotFoundError(f"{url}: a folder above it is missing")
+            raise file_error(errno.ENOENT, url, MISSING_FOLDER)
         with file_errors(url):
             response.raise_for_status()
         self._forget(url)
@@ -249,7 +287,7 @@ class WebDAVFileSystem(DugongFileSystem):
 
     def _co_is_folder(self, url: str) -> Co[bool]:
         try:
-            return (yield from self._co_properties(url, 0))[0].is_folder
+            return (yield from self.requests.co_properties(url, 0))[0].is_folder
         except FileNotFoundError:
             return False
 
@@ -299,7 +337,7 @@ class WebDAVFileSystem(DugongFileSystem):
         """
         url = self._strip_protocol(path)
         if not await self._isdir(url):
-            raise NotADirectoryError(url)
+            raise file_error(errno.ENOTDIR, url)
         if await self._ls(url, refresh=True):
             raise file_error(errno.ENOTEMPTY, url)
         await self._remove_tree(url)
@@ -311,7 +349,8 @@ class WebDAVFileSystem(DugongFileSystem):
         with file_errors(url):
             response.raise_for_status()
         if response.status_code == MULTI_STATUS:
-            raise OSError(f"{url}: not all of it could be removed: {response.text[:500]}")
+            reason = mask_words(response.text[:SHOWN])
+            raise OSError(f"{mask_target(url)}: not all of it could be removed: {reason}")
         self.invalidate_cache()
 
     async def _rm(
@@ -335,7 +374,7 @@ class WebDAVFileSystem(DugongFileSystem):
         headers = {"Destination": encode(target, IN_PATH), "Overwrite": "T" if overwrite else "F"}
         response = yield from self.client.co_request(method, url, headers=headers)
         if response.status_code == CONFLICT:
-            raise FileNotFoundError(f"{target}: a folder above it is missing")
+            raise file_error(errno.ENOENT, target, MISSING_FOLDER)
         with file_errors(url if response.status_code != EXISTS else target, created=True):
             response.raise_for_status()
         self._forget(target)

@@ -215,3 +215,51 @@ def test_names_lead_to_the_protocol_they_came_from():
     copied = pickle.loads(pickle.dumps(WebDAVFileSystem(timeout=3)))
     assert type(copied) is WebDAVFileSystem
     WebDAVFileSystem.clear_instance_cache()
+
+
+def test_a_folder_is_no_file(site, fs, top, tmp_path):
+    site.oddities.add("folders have no page")
+    folder = f"{top}/sub"
+    ways = {
+        "open": lambda: fs.open(folder),
+        "stream": lambda: fs.open(folder, block_size=0),
+        "cat_file": lambda: fs.cat_file(folder),
+        "cat_ranges": lambda: fs.cat_ranges([folder], 0, 2, on_error="raise"),
+        "get_file": lambda: fs.get_file(folder, str(tmp_path / "copy")),
+        "pipe_file": lambda: fs.pipe_file(folder, b"x"),
+        "put_file": lambda: fs.put_file(io.BytesIO(b"x"), folder),
+    }
+    for name, way in ways.items():
+        with pytest.raises(IsADirectoryError) as caught:
+            way()
+        assert caught.value.filename == folder, name
+    for missing in (lambda: fs.open(f"{top}/none"), lambda: fs.cat_file(f"{top}/none")):
+        with pytest.raises(FileNotFoundError):
+            missing()
+    assert fs.cat_ranges([folder, f"{top}/a"], 0, 2, on_error="return")[1] == b"aa"
+    assert fs.find(folder) == [f"{folder}/deep"]
+
+
+def test_a_folder_with_a_page_is_not_opened_either(fs, top):
+    with pytest.raises(IsADirectoryError):
+        fs.open(f"{top}/sub")
+
+
+def test_errors_have_no_credentials(site, fs, top):
+    signed = f"{top}/none?X-Amz-Signature=geheim"
+    login = signed.replace("://", "://user:geheim@")
+    site.statuses["/top/none"] = 403
+    ways = [
+        lambda: fs.open(f"{top}/missing?token=geheim"),
+        lambda: fs.cat_file(signed),
+        lambda: fs.cat_file(login),
+        lambda: fs.info(login),
+        lambda: fs.rmdir(f"{top}/a?sig=geheim"),
+        lambda: fs.mkdir(f"{top}/sub?sig=geheim"),
+        lambda: fs.rm_file(f"{top}/sub?sig=geheim"),
+    ]
+    for number, way in enumerate(ways):
+        with pytest.raises((OSError, StatusError, InvalidResponse)) as caught:
+            way()
+        for told in (str(caught.value), repr(caught.value), str(caught.value.__cause__)):
+            assert "geheim" not in told, number

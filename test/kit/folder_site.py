@@ -160,6 +160,8 @@ class Handler(BaseHTTPRequestHandler):
         if path in site.redirects:
             return self.answer(301, Location=site.redirects[path])
         data = self.found(path)
+        if "folders have no page" in odd and path not in site.files:
+            data = None
         if path in site.statuses or data is None:
             return self.answer(site.statuses.get(path, 404), b"no\n")
         fields = {"ETag": ETAG}
@@ -204,6 +206,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(site.statuses[path])
         if "PUT needs a folder" in site.oddities and not site.is_folder(path.rpartition("/")[0]):
             return self.answer(409)
+        if "folders have no page" in site.oddities and site.is_folder(path):
+            return self.answer(405)
         site.files[path] = data
         return self.answer(201)
 
