@@ -21,6 +21,12 @@ come meanwhile send nothing, and follow: the gatherer sends for all of them, and
 closed instead, it sends then; if it is not resumed for `PATIENCE`, one of them does what it should.
 Another thread sends for itself.
 
+A baton is not taken from an operation that waits for the socket and is not resumed, as that of a
+loop that has stopped: its loop has the descriptor, which must not be closed meanwhile, and nobody
+can tell it from one to which nothing happens. Nor is the one that leads woken by a flag, which
+would be another descriptor in each wait: it is by what the server sends, if need be in answer to
+PING. So what is queued behind a full socket, while nobody else waits, leaves when it is resumed.
+
 All that is guarded by one lock, held for microseconds (lock.py). Between two yields nothing waits.
 
 Not here: what an operation is here (waiter.py), what it attempts (request_writer.py,

@@ -9,6 +9,7 @@ import pytest
 from kit.cases import each_case
 from kit.memory_site import MemorySite
 from kit.sites import answer_of
+from kit.streams import finish
 
 from dugong_like import (
     BasicAuth,
@@ -151,10 +152,7 @@ def test_with_order_others_wait_for_the_slow_one_within_the_window():
         next(operation)
         assert source.taken == 10
         site.release()
-        with pytest.raises(StopIteration) as end:
-            for _ in range(100):
-                next(operation)
-        assert end.value.value.index == 0
+        assert finish(operation).index == 0
         assert len(list(results)) == 99
 
 
@@ -198,9 +196,7 @@ def test_lanes_stop_while_more_bytes_wait_than_may():
             next(operation)
         assert len(site.seen) < 25
         site.release()
-        with pytest.raises(StopIteration):
-            for _ in range(300):
-                next(operation)
+        finish(operation)
         assert len(list(results)) == 59
 
 

@@ -48,6 +48,25 @@ def client_of(server, **options):
     return Client(**options)
 
 
+def serving(peers, make):
+    """Return what serves each connection by a peer that *make* returns, and appends it to *peers*.
+
+    Args:
+        peers: a list.
+        make: returns a `Peer`.
+
+    """
+
+    def serve(sock):
+        peer = make()
+        peers.append(peer)
+        sock.sendall(peer.take(b""))
+        while wire := sock.recv(65536):
+            sock.sendall(peer.take(wire))
+
+    return serve
+
+
 def paths(count):
     return [f"/{number}" for number in range(count)]
 
@@ -179,14 +198,7 @@ def test_room_that_becomes_less_and_more():
         changes = 0
 
     peers = []
-
-    def serve(sock):
-        peer = Changing(tagged, max_concurrent_streams=30)
-        peers.append(peer)
-        sock.sendall(peer.take(b""))
-        while wire := sock.recv(65536):
-            sock.sendall(peer.take(wire))
-
+    serve = serving(peers, lambda: Changing(tagged, max_concurrent_streams=30))
     with ScriptedServer(serve) as server, client_of(server) as client:
         items = list(client.map(paths(300), concurrency=1, depth=100, errors="return"))
     assert right(items, 300)
@@ -403,14 +415,7 @@ def test_bodies_and_windows_that_change():
             return super().take(wire)
 
     peers = []
-
-    def serve(sock):
-        peer = Changing(echo, max_concurrent_streams=30)
-        peers.append(peer)
-        sock.sendall(peer.take(b""))
-        while wire := sock.recv(65536):
-            sock.sendall(peer.take(wire))
-
+    serve = serving(peers, lambda: Changing(echo, max_concurrent_streams=30))
     with ScriptedServer(serve) as server, client_of(server) as client:
         given, bodies = puts(client, [10, 5000, 30_000] * 30)
         items = list(client.map(given, concurrency=1, depth=100, errors="return"))
