@@ -216,7 +216,7 @@ def test_message_names_the_limit_as_it_was_given_however_busy_the_machine_is(mon
         with pool.try_acquire(origin):
             with pytest.raises(PoolTimedOut, match=r"within 0\.1 s \(Timeouts\(pool=0\.1\)\): 1"):
                 pool.acquire(origin)
-            with pytest.raises(PoolTimedOut, match=r"within 0(\.0\d+)? s \(deadline\): 1"):
+            with pytest.raises(PoolTimedOut, match=r"within \S+ s \(deadline\): 1"):
                 pool.acquire(origin, deadline=time.monotonic() + SOON)
 
 

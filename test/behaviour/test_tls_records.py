@@ -137,7 +137,7 @@ def read_line(sock):
     return line
 
 
-SECONDS = 3.5
+SECONDS, LEAST = 3.5, 50  # for so long, and so many requests, however slow the machine is
 
 
 @pytest.mark.slow
@@ -154,7 +154,7 @@ def test_two_threads_at_full_speed_over_one_connection(certificate, trusting, ve
         until = time.monotonic() + SECONDS
         chance = random.Random(8)
         try:
-            while time.monotonic() < until:
+            while time.monotonic() < until or counts[0] <= LEAST:
                 size = chance.choice([1, 100, 5000, 65536, 400_000])
                 start = chance.randrange(len(source) - size)
                 length = size if chance.random() < 0.5 else None
@@ -186,5 +186,5 @@ def test_two_threads_at_full_speed_over_one_connection(certificate, trusting, ve
                 read()
             assert conn.get_ssl_cipher()[1] == version.name.replace("_", ".")
     assert server.connections == 1
-    assert counts[0] == counts[1] > 50
+    assert counts[0] == counts[1] > LEAST
     assert sent.digest() == received.digest()
