@@ -239,13 +239,19 @@ class ScriptedServer:
 
 
 def read_head(sock):
-    """Read one request head, byte by byte, and return it; b"" at the end of the stream."""
+    """Read one request head, and nothing behind it; b"" at the end of the stream."""
+    end = b"\r\n\r\n"
     head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        byte = sock.recv(1)
-        if not byte:
+    while not head.endswith(end):
+        if isinstance(sock, ssl.SSLSocket):  # which cannot peek
+            head += (piece := sock.recv(1))
+        else:
+            seen = sock.recv(4096, socket.MSG_PEEK)
+            kept = head[-len(end) + 1 :]
+            place = (kept + seen).find(end)
+            head += (piece := sock.recv(len(seen) if place < 0 else place + len(end) - len(kept)))
+        if not piece:
             return b""
-        head += byte
     return head
 
 
