@@ -20,9 +20,10 @@ def in_the_middle(make, call, action, *modules):
             nonlocal steps
             frame.f_trace_opcodes = True
             if event == "opcode":
-                if steps == at:
-                    action(thing)
                 steps += 1
+                if steps > at >= 0:
+                    action(thing)
+                    sys.settrace(None)  # the rest of the call need not be followed
             return step
 
         def enter(frame, event, arg, step=step):
