@@ -7,6 +7,7 @@ import ast
 import functools
 import graphlib
 import re
+import socket
 import subprocess
 import sys
 
@@ -392,6 +393,35 @@ def test_import_of_a_client_brings_in_no_connection():
     assert not [name for name in modules if name.startswith("dugong_like.connection")]
     slow = {"dataclasses", "inspect", "datetime", "http", "ast", "email", "logging", "asyncio"}
     assert not slow & set(modules)
+
+
+@pytest.mark.parametrize(
+    ("command", "unwanted"),
+    [
+        (["put", "FILE"], {"dugong_like.cli.several", "dugong_like.http.cookie_files"}),
+        (["get"], {"dugong_like.cli.upload", "dugong_like.client.transfers.upload_body"}),
+    ],
+)
+def test_a_command_brings_in_nothing_that_is_for_others(command, unwanted, tmp_path):
+    """Importing takes longer than sending some hundred megabytes."""
+    file = tmp_path / "file"
+    file.write_bytes(bytes(1 << 20))
+    code = "import sys; from dugong_like.__main__ import main; main(sys.argv[1:]); "
+    code += "print(*sorted(sys.modules))"
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # it does not listen: connections are refused
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+        words = [str(file) if word == "FILE" else word for word in command]
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", code, *words, url],
+            capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+    modules = set(done.stdout.split())
+
+    assert "Connection refused" in done.stderr
+    assert "dugong_like.cli.transfer" in modules
+    unwanted = {"hashlib", "json", "base64", "shutil", "random", "mimetypes", *unwanted}
+    assert not unwanted & modules
 
 
 def test_async_parts_are_imported_when_they_are_asked_for():

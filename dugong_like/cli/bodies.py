@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 
 from ..http.redaction import quoted
 from .outcome import CommandFailed
-from .upload import UploadBody, open_upload
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
@@ -87,6 +86,8 @@ def open_body(
     if file is None:
         yield Body({}, [])
         return
+    from .upload import UploadBody, open_upload  # noqa: PLC0415 - 3 ms, for files
+
     with open_upload(file, patience) as upload:
         content: Any = upload.whole()
         if content is None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from ..client.response import Response
 from ..errors import DugongError
+from ..http.patterns import compiled_later
 from ..polling.contract import Co
 from .outcome import reason_of
 from .standard import complain, standard_error
@@ -23,9 +24,9 @@ CODINGS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # window sizes for z
 RAW: Final = -15  # window size for the deflate of some servers (RFC 9110 section 8.4.1.2)
 
 # Media types of readable text (suffixes: RFC 6838 section 4.2.8).
-_is_text = re.compile(
+_is_text = compiled_later(
     r"(?i)(?:text/[^;]*|application/(?:[^;]*\+)?(?:json|xml))[ \t]*(?:;.*)?", re.DOTALL
-).fullmatch
+)
 
 
 class ErrorPage:
@@ -105,7 +106,7 @@ class ErrorPage:
     @property
     def _kind(self) -> re.Match[str] | None:
         """Not None if it is readable text."""
-        return _is_text(self._response.field("content-type") or "")
+        return _is_text().fullmatch(self._response.field("content-type") or "")
 
     def _show_on_terminal(self, sent: bytes) -> None:
         kind = self._response.field("content-type") or ""

@@ -14,12 +14,14 @@ import io
 import re
 from typing import Final
 
+from ..http.patterns import compiled_later
+
 # C0 except tab and newline, DEL, C1, the characters that change the direction of text, the
 # separators that some programs take for the end of a line, and surrogates.
-_harmful = re.compile(
+_harmful = compiled_later(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-_line_ends = re.compile("[\t\n]")
+_line_ends = compiled_later("[\t\n]")
 BYTE: Final = 0xDC00  # plus the value of a byte that could not be decoded (PEP 383)
 
 
@@ -36,12 +38,12 @@ def harmless(text: str) -> str:
     Tabs and newlines stay. So does everything else, a backslash included: the result is for
     people, not for decoding.
     """
-    return _harmful.sub(_escape, text)
+    return _harmful().sub(_escape, text)
 
 
 def one_line(text: str) -> str:
     """Return *text* as `harmless` does, and escape tabs and newlines, too."""
-    return _line_ends.sub(_escape, harmless(text))
+    return _line_ends().sub(_escape, harmless(text))
 
 
 class HarmlessText:

@@ -12,11 +12,12 @@ import re
 from functools import lru_cache
 from math import inf
 
+from ..http.patterns import compiled_later
 from ..http.redaction import quoted
 
-_parameters = re.compile(
+_parameters = compiled_later(
     r"(?:^|[,;\s])(timeout|max)\s*=\s*\"?([0-9]{1,9})(?![0-9])", re.IGNORECASE
-).findall
+)
 
 
 @lru_cache(maxsize=64)
@@ -31,5 +32,5 @@ def parse_keep_alive(value: str) -> tuple[float, float]:
     """
     if not isinstance(value, str):
         raise TypeError(f"Keep-Alive is a string, not {quoted(value)}")
-    found = {name.lower(): float(number) for name, number in reversed(_parameters(value))}
+    found = {name.lower(): float(number) for name, number in reversed(_parameters().findall(value))}
     return found.get("timeout", inf), found.get("max", inf)

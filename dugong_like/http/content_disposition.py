@@ -14,19 +14,20 @@ from typing import Final
 
 from .content_type import NO_LIST, WORD, first_of_each, parameters
 from .extended_values import extended_value
+from .patterns import compiled_later
 
 MAX_NAME: Final = 255  # bytes in UTF-8, of most file systems
 MAX_SUFFIX: Final = 32  # bytes of it that are kept if a name is cut
-UNSAFE: Final = re.compile(r'[<>:"|?*]')  # on Windows (Naming Files, Paths, and Namespaces)
-SEPARATORS: Final = re.compile(r"[/\\]")
-DEVICES: Final = re.compile(  # there also, with any suffix
+_unsafe = compiled_later(r'[<>:"|?*]')  # on Windows (Naming Files, Paths, and Namespaces)
+_separators = compiled_later(r"[/\\]")
+_devices = compiled_later(  # there also, with any suffix
     "(?:con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]|conin\\$|conout\\$)"
     r"[ ]*(?:\..*)?",
     re.IGNORECASE | re.DOTALL,
 )
 INVISIBLE: Final = frozenset(["Cc", "Cf", "Cs", "Zl", "Zp"])  # categories, such as that of U+202E
 
-_type = re.compile(rf"[\t ]*+(?:{WORD})?[\t ]*+(?=;|\Z)").match
+_type = compiled_later(rf"[\t ]*+(?:{WORD})?[\t ]*+(?=;|\Z)")
 
 
 def filename_in(value: str) -> str | None:
@@ -42,7 +43,7 @@ def filename_in(value: str) -> str | None:
         None if there is none. The name is not safe: see `safe_filename`.
 
     """
-    match = _type(value)
+    match = _type().match(value)
     if match is None:  # some servers leave the type out
         value = f";{value}"
     found = first_of_each(parameters(value, match.end() if match else 0, NO_LIST))
@@ -64,10 +65,10 @@ def safe_filename(name: str) -> str | None:
     It is the last part of a path. Control characters and other invisible ones are left out, as are
     dots and blanks at both ends; characters that Windows does not allow become underscores.
     """
-    name = SEPARATORS.split(name)[-1]
+    name = _separators().split(name)[-1]
     name = "".join(char for char in name if unicodedata.category(char) not in INVISIBLE)
-    name = UNSAFE.sub("_", name).lstrip(". ").rstrip(". ")
-    if DEVICES.fullmatch(name):
+    name = _unsafe().sub("_", name).lstrip(". ").rstrip(". ")
+    if _devices().fullmatch(name):
         name = f"_{name}"
     return _cut(name) or None
 

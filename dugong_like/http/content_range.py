@@ -5,14 +5,15 @@ Not here: asking for a range, and putting ranges together (client/transfers/).
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
+from .patterns import compiled_later
+
 # 18 digits are more bytes than any storage has, and few enough for every conversion.
-_range = re.compile(
+_range = compiled_later(
     r"(?i:bytes) (?P<first>[0-9]{1,18})-(?P<last>[0-9]{1,18})/(?P<size>[0-9]{1,18}|\*)"
-).fullmatch
-_unsatisfied = re.compile(r"(?i:bytes) \*/(?P<size>[0-9]{1,18})").fullmatch
+)
+_unsatisfied = compiled_later(r"(?i:bytes) \*/(?P<size>[0-9]{1,18})")
 
 
 class ContentRange(NamedTuple):
@@ -39,7 +40,7 @@ def parse_content_range(value: str | None) -> ContentRange | None:
 
     It is invalid if the last byte comes before the first one, or is not within the size.
     """
-    match = _range((value or "").strip(" \t"))
+    match = _range().fullmatch((value or "").strip(" \t"))
     if match is None:
         return None
     first, last = int(match["first"]), int(match["last"])
@@ -51,5 +52,5 @@ def parse_content_range(value: str | None) -> ContentRange | None:
 
 def unsatisfied_size(value: str | None) -> int | None:
     """Return the size of the representation that a 416 response tells; None if it tells none."""
-    match = _unsatisfied((value or "").strip(" \t"))
+    match = _unsatisfied().fullmatch((value or "").strip(" \t"))
     return None if match is None else int(match["size"])

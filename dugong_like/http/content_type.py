@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Final, NamedTuple
+
+from .patterns import compiled_later
 
 WORD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # a token (RFC 9110 section 5.6.2)
 QUOTED: Final = r'"(?:[^"\\]|\\.)*+"'
@@ -18,6 +21,7 @@ NO_LIST: Final = ";"  # what ends a parameter
 LIST: Final = ";,"  # the same in a list, in which a comma begins the next element
 
 
+@cache
 def _parameter_of(ends: str) -> re.Pattern[str]:
     """Return the pattern of a parameter, and what else is there up to one of *ends*.
 
@@ -32,9 +36,8 @@ def _parameter_of(ends: str) -> re.Pattern[str]:
     )
 
 
-_parameters = {ends: _parameter_of(ends) for ends in (NO_LIST, LIST)}
-_media_type = re.compile(rf"[\t ]*+({WORD}/{WORD})[\t ]*+(?=[;,]|\Z)").match
-_escaped = re.compile(r"\\(.)", re.DOTALL)
+_media_type = compiled_later(rf"[\t ]*+({WORD}/{WORD})[\t ]*+(?=[;,]|\Z)")
+_escaped = compiled_later(r"\\(.)", re.DOTALL)
 
 
 class ContentType(NamedTuple):
@@ -57,7 +60,7 @@ class ContentType(NamedTuple):
 
 def parse_content_type(value: str) -> ContentType:
     """Return the media type in *value*, of the field Content-Type. "" has none."""
-    match = _media_type(value)
+    match = _media_type().match(value)
     if match is None:
         return ContentType("", {})
     return ContentType(match[1].lower(), first_of_each(parameters(value, match.end())))
@@ -83,22 +86,22 @@ def parameters(text: str, at: int, ends: str = LIST) -> Iterator[tuple[str, str]
         Names in lower case, and values without quotes; "" for a parameter without a value.
 
     """
-    match = _parameters[ends].match(text, at)
+    match = _parameter_of(ends).match(text, at)
     while match is not None:
         if match[1] is not None:
             yield match[1].lower(), unquoted(match[2] or "")
-        match = _parameters[ends].match(text, match.end())
+        match = _parameter_of(ends).match(text, match.end())
 
 
 def end_of_parameters(text: str, at: int) -> int:
     """Return the index of the comma, or of other text, behind the parameters at index *at*."""
-    match = _parameters[LIST].match(text, at)
+    match = _parameter_of(LIST).match(text, at)
     while match is not None:
         at = match.end()
-        match = _parameters[LIST].match(text, at)
+        match = _parameter_of(LIST).match(text, at)
     return at
 
 
 def unquoted(value: str) -> str:
     """Return a token or a quoted string (RFC 9110 section 5.6.4) without quotes and escapes."""
-    return _escaped.sub(r"\1", value[1:-1]) if value.startswith('"') else value.rstrip("\t ")
+    return _escaped().sub(r"\1", value[1:-1]) if value.startswith('"') else value.rstrip("\t ")

@@ -10,12 +10,12 @@ Not here: the steps that look at other cookies (cookie_store.py), and dates (coo
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final, NamedTuple
 
 from ..errors import InvalidRequest
 from .cookie_dates import parse_cookie_date
 from .headers import as_text
+from .patterns import compiled_later
 from .public_suffixes import IsPublicSuffix
 from .redaction import quoted
 from .url import URL, Origin
@@ -28,10 +28,10 @@ WHITE: Final = " \t"
 LONG_AGO: Final = -1  # an expiry time: that of a cookie that is deleted
 PREFIXES: Final = ("__secure-", "__host-", "__http-")  # __host-http- begins with one of them
 
-_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
-_age = re.compile(r"-?[0-9]+").fullmatch
-_unfit_name = re.compile(r"[\x00-\x1f\x7f;=]|[^\x00-\xff]").search
-_unfit_value = re.compile(r"[\x00-\x1f\x7f;]|[^\x00-\xff]").search
+_control = compiled_later(r"[\x00-\x08\x0a-\x1f\x7f]")
+_age = compiled_later(r"-?[0-9]+")
+_unfit_name = compiled_later(r"[\x00-\x1f\x7f;=]|[^\x00-\xff]")
+_unfit_value = compiled_later(r"[\x00-\x1f\x7f;]|[^\x00-\xff]")
 
 
 class Cookie(NamedTuple):
@@ -144,7 +144,7 @@ def read_set_cookie(
         is_public_suffix: decides over domains, in ASCII and lower case.
 
     """
-    if _control(line):
+    if _control().search(line):
         return None
     pair, _, rest = line.partition(";")
     name, equals, value = pair.partition("=")
@@ -185,7 +185,7 @@ def _read_attributes(text: str, now: float) -> tuple[dict[str, str], float | Non
         name, value = name.strip(WHITE).lower(), value.strip(WHITE)
         if len(value) > MAX_ATTRIBUTE:
             continue
-        if name == "max-age" and _age(value):
+        if name == "max-age" and _age().fullmatch(value):
             age = int(value)
         elif name == "expires" and (time := parse_cookie_date(value)) is not None:
             date = time
@@ -258,11 +258,11 @@ def unsendable(cookie: Cookie) -> str:
     for field in ("name", "value", "domain", "path", "same_site"):
         if not isinstance(getattr(cookie, field), str):
             return f"its {field} is not a string"
-    if _unfit_value(cookie.name + cookie.value) or "=" in cookie.name:
+    if _unfit_value().search(cookie.name + cookie.value) or "=" in cookie.name:
         return "its name or value has a character that no cookie has"
     if not 0 < len(cookie.name) + len(cookie.value) <= MAX_PAIR:
         return f"its name and value have not between 1 and {MAX_PAIR} octets"
-    if not cookie.path.startswith("/") or _control(cookie.path):
+    if not cookie.path.startswith("/") or _control().search(cookie.path):
         return "its path does not begin with /, or has a control character"
     host = cookie.domain.partition("%")[0]  # without a zone, which has letters of both cases
     if not cookie.domain.isascii() or host != host.lower():
@@ -289,9 +289,9 @@ def check_pair(name: object, value: object) -> tuple[str, str]:
     if not isinstance(value, str):  # the value may be secret
         kind = type(value).__name__
         raise TypeError(f"value of the cookie {quoted(name)} is a string, not {kind}")
-    if not name or _unfit_name(name) or name != name.strip(WHITE):
+    if not name or _unfit_name().search(name) or name != name.strip(WHITE):
         raise InvalidRequest(f"not the name of a cookie (RFC 6265bis section 4.1): {quoted(name)}")
-    if found := _unfit_value(value):
+    if found := _unfit_value().search(value):
         raise InvalidRequest(
             f"value of the cookie {quoted(name)} has the character U+{ord(found[0]):04X}, which a "
             "cookie cannot have: encode the value, for example percent-encode it"

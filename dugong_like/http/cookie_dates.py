@@ -8,18 +8,19 @@ Not here: dates of other fields (RFC 9110 section 5.6.7), which have three forma
 
 from __future__ import annotations
 
-import re
 from typing import Final
+
+from .patterns import compiled_later
 
 MONTHS: Final = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 LENGTHS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # days
 FIRST_YEAR: Final = 1601
 DAY: Final = 86400  # seconds
 
-_tokens = re.compile(r"[^\x09\x20-\x2f\x3b-\x40\x5b-\x60\x7b-\x7e]+").findall
-_time = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?![0-9])").match
-_day = re.compile(r"([0-9]{1,2})(?![0-9])").match
-_year = re.compile(r"([0-9]{2,4})(?![0-9])").match
+_tokens = compiled_later(r"[^\x09\x20-\x2f\x3b-\x40\x5b-\x60\x7b-\x7e]+")
+_time = compiled_later(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?![0-9])")
+_day = compiled_later(r"([0-9]{1,2})(?![0-9])")
+_year = compiled_later(r"([0-9]{2,4})(?![0-9])")
 
 
 def parse_cookie_date(text: str) -> int | None:
@@ -30,14 +31,14 @@ def parse_cookie_date(text: str) -> int | None:
 
     """
     time = day = month = year = None
-    for token in _tokens(text):
-        if time is None and (found := _time(token)):
+    for token in _tokens().findall(text):
+        if time is None and (found := _time().match(token)):
             time = found
-        elif day is None and (found := _day(token)):
+        elif day is None and (found := _day().match(token)):
             day = int(found[1])
         elif month is None and token[:3].lower() in MONTHS:
             month = MONTHS.index(token[:3].lower())
-        elif year is None and (found := _year(token)):
+        elif year is None and (found := _year().match(token)):
             year = _full_year(int(found[1]))
     if time is None or day is None or month is None or year is None:
         return None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from threading import RLock
-from typing import Any, Final, TypeVar, Union, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, cast
 
 from ..errors import CookieConflict, InvalidRequest
 from ..polling.fork import after_fork
@@ -26,13 +26,15 @@ from .cookie import (
     read_set_cookie,
     unsendable,
 )
-from .cookie_files import PathLike, load_cookies, save_cookies
 from .cookie_store import CookieStore
 from .headers import Text, as_text, field_pairs
 from .hosts import check_hostname
 from .public_suffixes import IsPublicSuffix, default_list
 from .redaction import quoted
 from .url import URL, Origin, as_origin
+
+if TYPE_CHECKING:
+    from .cookie_files import PathLike
 
 T = TypeVar("T")
 # Sources of cookies; the last are pairs, or a http.cookiejar.CookieJar.
@@ -339,6 +341,8 @@ class Cookies:
             OSError: it cannot be written; an older file is left as it was.
 
         """
+        from .cookie_files import save_cookies  # noqa: PLC0415 - for those who keep them
+
         cookies = [cookie for cookie in self.cookies() if session or cookie.expires is not None]
         save_cookies(file, cookies)
 
@@ -356,6 +360,8 @@ class Cookies:
             OSError: it cannot be read.
 
         """
+        from .cookie_files import load_cookies  # noqa: PLC0415 - for those who keep them
+
         cookies = [self._narrowed(cookie) for cookie in load_cookies(file)]
         self._put([cookie for cookie in cookies if session or cookie.expires is not None])
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from .patterns import compiled_later
+
 MONTHS: Final = {
     name: number
     for number, name in enumerate(
@@ -24,7 +26,7 @@ _clock = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
 _short = "(?:mon|tue|wed|thu|fri|sat|sun)"
 _long = "(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _formats = [
-    re.compile(text, re.IGNORECASE | re.ASCII).fullmatch
+    compiled_later(text, re.IGNORECASE | re.ASCII)
     for text in (
         rf"{_short}, (?P<day>[0-9]{{2}}) (?P<month>[a-z]{{3}}) (?P<year>[0-9]{{4}}) {_clock} GMT",
         rf"{_long}, (?P<day>[0-9]{{2}})-(?P<month>[a-z]{{3}})-(?P<year>[0-9]{{2}}) {_clock} GMT",
@@ -42,8 +44,8 @@ def parse_http_date(text: str, now: float) -> int | None:
 
     """
     text = text.strip(" \t")
-    for matches in _formats:
-        if match := matches(text):
+    for pattern in _formats:
+        if match := pattern().fullmatch(text):
             return _seconds(match, now)
     return None
 

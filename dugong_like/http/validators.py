@@ -5,20 +5,20 @@ Not here: dates (http_date.py), and conditional requests (client/transfers/).
 
 from __future__ import annotations
 
-import re
 from typing import Final, Protocol
 
 from .http_date import parse_http_date
+from .patterns import compiled_later
 
 # Seconds that a representation has to be old, when it is sent, for its time to be a strong
 # validator: it could change twice within one second, and clocks differ (RFC 9110 section 8.8.2.2).
 OLD: Final = 60
 
-_is_strong = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"').fullmatch
+_is_strong = compiled_later(r'"[\x21\x23-\x7e\x80-\xff]*"')
 
 
 _TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-_is_condition = re.compile(rf"\*|{_TAG}(?:[ \t]*,[ \t]*{_TAG})*").fullmatch
+_is_condition = compiled_later(rf"\*|{_TAG}(?:[ \t]*,[ \t]*{_TAG})*")
 
 
 class HasFields(Protocol):
@@ -31,12 +31,12 @@ class HasFields(Protocol):
 
 def is_strong_etag(value: str) -> bool:
     """Return True if *value* is an entity tag, and not a weak one (RFC 9110 section 8.8.3)."""
-    return _is_strong(value) is not None
+    return _is_strong().fullmatch(value) is not None
 
 
 def is_condition(value: str) -> bool:
     """Return True if *value* is one of If-Match or If-None-Match (RFC 9110 section 13.1.1)."""
-    return _is_condition(value) is not None
+    return _is_condition().fullmatch(value) is not None
 
 
 def strong_validator(response: HasFields, now: float) -> str | None:

@@ -5,7 +5,6 @@ Not here: whether to try again, and waiting (wake.py).
 
 from __future__ import annotations
 
-import random
 from typing import Final
 
 MAX_DOUBLINGS: Final = 30  # of a pause; more would be years
@@ -23,4 +22,8 @@ def growing_pause(first: float, repetition: int, most: float, *, jitter: bool = 
 
     """
     seconds = min(first * 2 ** min(repetition, MAX_DOUBLINGS), most)
-    return float(seconds * random.uniform(0.5, 1) if jitter else seconds)  # noqa: S311 - no secret
+    if not jitter:
+        return float(seconds)
+    import random  # noqa: PLC0415 - 1 ms, for those who pause
+
+    return float(seconds * random.uniform(0.5, 1))  # noqa: S311 - no secret

@@ -11,7 +11,6 @@ Not here: the fields with digests (http/digest_fields.py).
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable
 from typing import Any, Final
@@ -88,6 +87,8 @@ class RunningDigest:
 
 def new_hash(name: str) -> Any:
     """Return an object of hashlib that finds damage; it need not be allowed for security."""
+    import hashlib  # noqa: PLC0415 - 5 ms, which those wait for who have something to hash
+
     return hashlib.new(name, usedforsecurity=False)
 
 

@@ -9,7 +9,6 @@ Not here: what the lines say (record.py, upload_record.py).
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any, Final
@@ -77,6 +76,8 @@ class LockedLines:
 
     def append(self, value: Any) -> None:
         """Write a line. Raises OSError if that fails."""
+        import json  # noqa: PLC0415 - 1 ms; see also `parsed`
+
         line = f"{json.dumps(value, separators=(',', ':'))}\n".encode()
         if len(line) > MAX_LINE // 2:
             return  # it would not be found; more gaps than any run has made
@@ -115,6 +116,8 @@ def hashed(url: str) -> str:
 
 def parsed(line: bytes) -> Any:
     """Return the value of a line; None if it is damaged."""
+    import json  # noqa: PLC0415 - not needed to import a client
+
     try:
         return json.loads(line)
     except (ValueError, RecursionError):
