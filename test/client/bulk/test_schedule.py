@@ -811,7 +811,7 @@ class Restarting(MemorySite):
                         self._clock[0] = max(self._clock[0], need.deadline)
 
 
-RESTARTS = [(after, method) for after in (1, 40, 150) for method in ("GET", "POST", "mixed")]
+RESTARTS = [(after, method) for after in (1, 100) for method in ("GET", "POST", "mixed")]
 
 
 @each_case(("after", "method"), RESTARTS)
@@ -822,7 +822,7 @@ def test_a_server_that_restarts_loses_no_request(clock, after, method, concurren
     retry = Retry(backoff=1, jitter=False)
     site = Restarting(clock, after, 5)
     methods = ("GET", "POST") if method == "mixed" else (method,)
-    given = [(methods[number % len(methods)], url) for number, url in enumerate(urls(300))]
+    given = [(methods[number % len(methods)], url) for number, url in enumerate(urls(150))]
     items = site.results(given, retry, concurrency=concurrency)
 
     failed = [item for item in items if item.error is not None]
@@ -830,7 +830,8 @@ def test_a_server_that_restarts_loses_no_request(clock, after, method, concurren
     assert all(isinstance(item.error, ConnectionClosed | NotAnswered) for item in failed)
     assert len(failed) <= concurrency  # whose answers were lost, and which must not be repeated
     assert all(item.response.text == f"/{item.index}" for item in items if item.error is None)
-    assert 0 < len(site.refused) <= 5 * concurrency
+    # Three of each pipeline that was under way, after pauses of its own, and those of `Retry`.
+    assert 0 < len(site.refused) <= 8 * concurrency
     assert site.open() == 0
 
 
