@@ -24,6 +24,7 @@ from .standard import binary, encoded, is_terminal, takes_now
 INTERVAL: Final = 0.1  # seconds between two drawings
 LOG_INTERVAL: Final = 5.0  # seconds between two lines of a log
 WINDOW: Final = 5.0  # seconds of which the rate is taken
+LEAST_MEASURED: Final = 1.0  # seconds; those before say nothing of the rest
 WIDTH: Final = 80  # columns, if it is unknown
 MIN_TITLE: Final = 6  # columns
 MAX_TITLE: Final = 30  # columns, if the rest is needed for a drawn bar
@@ -140,14 +141,16 @@ class Bar:
             self.count,
             self._total,
             rate,
-            now - self._begun_at if self._is_over else _left(self._total, self.count, rate),
+            now - self._begun_at if self._is_over else self._left(now, rate),
             width,
             colored=colored,
         )
 
-
-def _left(total: int | None, count: int, rate: float | None) -> float | None:
-    return (total - count) / rate if total is not None and rate else None
+    def _left(self, now: float, rate: float | None) -> float | None:
+        """Return the seconds that are left at *rate*; None if they are unknown."""
+        if self._total is None or not rate or now - self._recent[0][0] < LEAST_MEASURED:
+            return None
+        return (self._total - self.count) / rate
 
 
 def layout(

@@ -4,6 +4,7 @@ import io
 import os
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 from kit.cases import each_case
@@ -81,6 +82,20 @@ def test_the_time_that_is_left_is_a_clock(seconds, text):
 
 def test_control_characters_of_a_title_are_escaped():
     assert Bar("a\x1b[2J\n", None).line(80).startswith("a\\x1b[2J\\x0a ")
+
+
+def test_no_time_is_left_before_a_second_was_measured(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    bar = Bar("/x", 1000)
+    shown = []
+    for seconds, count in [(0.001, 1), (0.5, 99), (0.5, 100), (1, 200)]:
+        now[0] += seconds
+        bar.update(count)
+        shown.append(re.search(r"\d+:\d\d$", bar.line(60)))
+
+    assert shown[:2] == [None, None]
+    assert [found[0] for found in shown[2:]] == ["0:04", "0:03"]
 
 
 def test_a_transfer_that_begins_anew_has_no_negative_rate():
