@@ -120,10 +120,12 @@ def _is_same(label: str, encoded: str) -> bool:
     kinds = {unicodedata.category(char) for char in letters}
     if not kinds <= ALLOWED or not _in_ascii("".join(filter(str.isascii, plain))):
         return False
-    if letters and _hyphens(plain):
+    checked = _without_symbols(plain)
+    if letters and (_hyphens(plain) or _hyphens(checked)):
         return False
-    first = _without_symbols(plain)[:1]
-    if first and unicodedata.category(first)[0] == "M":
+    if unicodedata.normalize("NFC", checked) != checked:
+        return False  # a mark behind a symbol, which is checked as if it were behind a letter
+    if checked and unicodedata.category(checked[0])[0] == "M":
         return False  # a mark needs a letter in front of it
     directions = {unicodedata.bidirectional(char) for char in plain}
     return directions.isdisjoint({"R", "AL", "AN"}) or directions <= {"R", "AL", "NSM"}

@@ -6,7 +6,7 @@ import sys
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from kit.cases import each_case
 
@@ -136,6 +136,10 @@ def test_without_the_package_no_name_becomes_another_with_any_character(shape):
     assert mapped_by_both(assigned(step=1), shape) == []
 
 
+@example("0-─")  # what is checked has no symbols, and ends with a hyphen
+@example("ー☃-a")
+@example("a☃\u0301")
+@example("א☃-")
 @given(st.text(max_size=8) | st.text("aß\u200d\u0301\u0660א1-.☃üΣς\u30fb\u00b7ー。", max_size=8))
 def test_any_name_is_the_same_in_both_or_refused(name):
     found, plain = ascii_by(by_package, name), ascii_by(by_codec, name)
