@@ -338,16 +338,21 @@ def pytest_runtestloop():
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item):
+def pytest_runtest_protocol(item, nextitem):
     """Have a process of pytest-xdist forget its reports, which nobody asks it for any more.
 
-    They are a quarter of a million objects at the end, and ``gc.collect()`` looks at all of them.
+    They are a quarter of a million objects at the end, and ``gc.collect()`` looks at all of them,
+    as it does at all that was imported since the tests began: some packages are as much again.
+    Those that are left when a file is done stay, so it need not.
     """
     done = yield
     if hasattr(item.config, "workerinput"):
         reporter = item.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.stats.clear()
+    if nextitem is not None and nextitem.path != item.path:
+        gc.collect()  # what is garbage by now would never be found
+        gc.freeze()
     return done
 
 
