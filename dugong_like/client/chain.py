@@ -43,7 +43,9 @@ class Chain:
 
     Attributes:
         dispatcher: as given.
-        is_short: True if requests that need nothing themselves pass no layer, except for cookies.
+        stores_cookies: as given.
+        is_short: True if requests that need nothing themselves pass no layer, except for cookies
+            and retries, which look at what has come.
 
     """
 
@@ -63,13 +65,13 @@ class Chain:
         self.dispatcher: Final = dispatcher
         self._cookies = cookies
         self._reading_of = reading_of
-        self._stores_cookies = stores_cookies
+        self.stores_cookies: Final = stores_cookies
         self._layers = tuple(layers)
         self._retry = retry
         self._rate = rate
         self._guard = guard
         self._mounts = mounts
-        optional = (retry, rate, guard, mounts)
+        optional = (rate, guard, mounts)
         self.is_short: Final = not self._layers and all(each is None for each in optional)
         self._sends: dict[tuple[bool, bool, bool, bool, bool], Send] = {}
 
@@ -79,7 +81,7 @@ class Chain:
             dispatcher,
             self._cookies,
             self._reading_of,
-            stores_cookies=self._stores_cookies,
+            stores_cookies=self.stores_cookies,
             layers=self._layers,
             retry=self._retry,
             rate=self._rate,
@@ -91,7 +93,7 @@ class Chain:
         """Send *request* through the layers that it needs."""
         key = (
             request.auth is not None,
-            self._stores_cookies or request.cookies is not None or not self._cookies.is_empty,
+            self.stores_cookies or request.cookies is not None or not self._cookies.is_empty,
             self._retry is not None or "retry" in request.extensions,
             "websocket" in request.extensions,
             "logging" in sys.modules,  # without it nobody would see anything
@@ -122,7 +124,7 @@ class Chain:
         if has_cookies:
             from .layers.cookies import CookieLayer  # noqa: PLC0415 - the same
 
-            chain.append(CookieLayer(self._cookies, stores=self._stores_cookies))
+            chain.append(CookieLayer(self._cookies, stores=self.stores_cookies))
         if self._rate is not None:
             chain.append(self._rate)
         if self._guard is not None:

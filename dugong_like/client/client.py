@@ -268,10 +268,13 @@ class Client:
         self._is_closed = False
         self._closing = Closing()
         self._sources: set[ref[EventSource]] = set()  # those that may wait for events
-        self._direct = self._direct_dispatch(bool(store_cookies))
+        self._direct = None if retry is not None else self._direct_dispatch()
 
-    def _direct_dispatch(self, stores_cookies: bool) -> DirectDispatch | None:
-        """Return what sends most requests of this client directly; None if they need layers."""
+    def _direct_dispatch(self) -> DirectDispatch | None:
+        """Return what sends most requests of this client directly; None if they need layers.
+
+        With retries that is for `map` only, where each response is looked at before it is taken.
+        """
         pool = self._chain.dispatcher
         if (
             not self._chain.is_short
@@ -288,9 +291,10 @@ class Client:
         return DirectDispatch(
             pool,
             self._cookies,
-            stores_cookies=stores_cookies,
+            stores_cookies=self._chain.stores_cookies,
             reading=self._reading,
             raises=self._raise_for_status,
+            retry=self._retry,
         )
 
     # ---- settings that may be looked at
@@ -982,7 +986,7 @@ class Client:
             self._over,
             dispatcher,
             dispatcher if _is_pool(dispatcher) else None,
-            self._direct,
+            self._direct if self._retry is None else self._direct_dispatch(),
             self._timeouts,
             self._retry,
             self._reading_of,

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ..connection.connection import HTTPConnection
     from ..connection.exchange import HTTPResponse, Reply
     from ..http.cookies import Cookies
+    from .layers.retry import Retry
     from .pool import Pool
     from .request import ClientRequest
     from .share import StreamLease
@@ -62,10 +63,14 @@ class DirectDispatch:
         stores_cookies: True to take those of responses.
         reading: how responses are read.
         raises: True if the client raises an exception for statuses of errors.
+        retry: of the client, which counts the requests of a batch; None for none.
 
     """
 
-    __slots__ = ("_cookies", "_log", "_pool", "_raises", "_reading", "_stores_cookies")
+    __slots__ = (
+        *("_cookies", "_log", "_pool", "_raises", "_reading", "_repeated", "_retry"),
+        "_stores_cookies",
+    )
 
     def __init__(
         self,
@@ -75,12 +80,15 @@ class DirectDispatch:
         stores_cookies: bool,
         reading: ReadingOptions,
         raises: bool,
+        retry: Retry | None = None,
     ) -> None:
         self._pool = pool
         self._cookies = cookies
         self._stores_cookies = stores_cookies
         self._reading = reading
         self._raises = raises
+        self._retry = retry
+        self._repeated = frozenset() if retry is None else retry.statuses
         self._log: Logger | None = None
 
     def begin(self, request: ClientRequest) -> Member | StreamLease | None:
@@ -144,17 +152,19 @@ class DirectDispatch:
 
         Returns:
             The response; None if it may be a redirect, has cookies or a body to decode, or is to
-            be raised.
+            be raised, or repeated.
 
         """
         status = message.status
-        if status in REDIRECTS or (status >= ERRORS and self._raises):
+        if status in REDIRECTS or (status >= ERRORS and self._raises) or status in self._repeated:
             return None
         if not message.is_plain() and (
             message.field("content-encoding") is not None
             or (self._stores_cookies and message.values("set-cookie"))
         ):
             return None
+        if self._retry is not None:
+            self._retry.count(request.url.origin)
         response = Response.read_already(
             message, request, connection, begun_at, ended_at, self._reading, body
         )

@@ -89,7 +89,7 @@ def test_order():
         ({}, True),
         ({"stores_cookies": False}, True),
         ({"layers": [noting([], "x")]}, False),
-        ({"retry": Retry()}, False),
+        ({"retry": Retry()}, True),
         ({"rate": noting([], "x")}, False),
         ({"guard": lambda host, address: True}, False),
         ({"mounts": Mounts({"all://b.test": MockDispatcher()})}, False),

@@ -107,9 +107,11 @@ class BulkDispatcher:
         """
         schedule = self._schedule
         task = schedule.current
-        response, task.given = task.given, None
-        if response is not None:
-            return response
+        given, task.given = task.given, None
+        if task.repetitions:  # which its layers know nothing of
+            request.repetitions, task.repetitions = task.repetitions, 0
+        if given is not None:
+            return _outcome(given)
         schedule.check_open()
         place = schedule.place(origin_of(request))
         job = Job(request, task.entry, place, task)
@@ -210,3 +212,13 @@ class BulkDispatcher:
     def co_close(self) -> Co[None]:
         """Do nothing: the dispatcher of the client is not closed."""
         yield from ()
+
+
+def _outcome(given: Response | Exception) -> Response:
+    """Return the response that a request has had, or raise the error."""
+    if not isinstance(given, Exception):
+        return given
+    try:
+        raise given
+    finally:
+        del given  # which keeps this frame

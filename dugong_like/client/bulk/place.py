@@ -128,13 +128,15 @@ class Task:
         entry: whose it is.
         place: where it begins.
         op: passes the layers.
-        given: the response to its first request, if that has been sent already.
+        given: what has come of its first request, a response or an error, if that has been sent
+            already.
         sent: how often its first request was sent in vain, if it is to be sent by itself now; or
             None.
+        repetitions: of its first request, before it passed the layers.
 
     """
 
-    __slots__ = ("entry", "given", "op", "place", "sent")
+    __slots__ = ("entry", "given", "op", "place", "repetitions", "sent")
 
     op: Co[Any]
 
@@ -142,13 +144,15 @@ class Task:
         self,
         entry: Entry,
         place: Place,
-        given: Response | None = None,
+        given: Response | Exception | None = None,
         sent: int | None = None,
+        repetitions: int = 0,
     ) -> None:
         self.entry = entry
         self.place = place
         self.given = given
         self.sent = sent
+        self.repetitions = repetitions
 
 
 class Place:

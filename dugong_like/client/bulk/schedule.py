@@ -382,6 +382,7 @@ class Schedule:
                 and request.is_plain()
                 and direct.is_free()
             ):
+                request.repetitions = 0  # it may have been sent before
                 place.add(Job(request, entry, place))
             else:
                 place.pending.append(entry)
@@ -502,9 +503,7 @@ class Schedule:
         if asks_to_wait:
             self.note_status(job.place, request, response, job.begun_at)
         if job.task is None:
-            job.place.tasks += 1
-            job.entry.job = None
-            self._start(Task(job.entry, job.place, response))
+            self._pass_layers(job, response)
         else:
             job.response = response
             self._wake(job)
@@ -518,7 +517,9 @@ class Schedule:
         if isinstance(exc, DugongError):
             exc.request = job.request
             exc.label_request(job.request, mask_target(str(job.request.url)))
-        if job.task is None:
+        if job.task is None and self._parts.retry is not None:
+            self._pass_layers(job, exc)
+        elif job.task is None:
             self._finish(job.entry, None, exc)
         else:
             job.error = exc
@@ -575,12 +576,18 @@ class Schedule:
             return
         job.is_settled = True
         if job.task is None:
-            job.place.tasks += 1
-            job.entry.job = None
-            self._start(Task(job.entry, job.place, sent=sent))
+            self._pass_layers(job, sent=sent)
         else:
             job.sent = sent
             self._wake(job)
+
+    def _pass_layers(
+        self, job: Job, given: Response | Exception | None = None, sent: int | None = None
+    ) -> None:
+        """Have the request of *job* pass the layers of the client after all; see `Task`."""
+        job.place.tasks += 1
+        job.entry.job = None
+        self._start(Task(job.entry, job.place, given, sent, job.request.repetitions))
 
     def is_full(self) -> bool:
         """Return True if more bytes are in memory than may be."""

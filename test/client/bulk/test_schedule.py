@@ -9,6 +9,7 @@ import pytest
 from kit.cases import each_case
 from kit.memory_site import MemorySite
 from kit.sites import answer_of
+from kit.steps import PACKAGE, Steps
 from kit.streams import finish
 
 from dugong_like import (
@@ -617,6 +618,97 @@ def test_retries_repeat():
     assert texts(items) == [f"/{number}" for number in range(30)]
     assert len(site.seen) == 32
     assert items[3].response.attempts == 2
+
+
+class CountingRetry(Retry):
+    """Notes the requests that it counts, which earn repetitions, and the repetitions."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.counted = self.taken = 0
+
+    def count(self, origin):
+        self.counted += 1
+        super().count(origin)
+
+    def takes(self, origin):
+        self.taken += 1
+        return super().takes(origin)
+
+
+def sent_in_vain():
+    """Return how often a request is sent whose connection ends each time."""
+    site = MemorySite(breaking)
+    with site.client() as client:
+        list(client.map(urls(20), errors="return"))
+    return site.targets().count("/7")
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_failures_are_repeated_as_the_client_repeats_a_request_by_itself(ordered, is_lost):
+    """After connections that end, as often as that is tried without retries, or a status."""
+
+    def answer(seen):
+        if seen.target == "/7" and site.targets().count("/7") <= lost:
+            return breaking(seen) if is_lost else answer_of(502)
+        return answer_of(200, body=seen.target.encode())
+
+    site = MemorySite(answer)
+    lost = sent_in_vain() if is_lost else 1
+    retry = CountingRetry(1, backoff=0)
+    with site.client(retry=retry) as client:
+        items = list(client.map(urls(20), ordered=ordered))
+    assert sorted(item.index for item in items) == list(range(20))
+    assert all(item.response.text == f"/{item.index}" for item in items)
+    repeated = next(item for item in items if item.index == 7)
+    assert repeated.response.attempts == 2
+    assert (retry.counted, retry.taken) == (20, 1)
+
+
+def test_failures_that_are_not_repeated_are_results():
+    retry = CountingRetry(2, backoff=0)
+    with MemorySite(breaking).client(retry=retry) as client:
+        items = list(client.map(urls(20), errors="return"))
+    failed = [item for item in items if item.error is not None]
+    assert [item.index for item in failed] == [7]
+    assert failed[0].error.request is failed[0].request
+    assert "http://a.test/7" in str(failed[0].error)
+    assert (retry.counted, retry.taken) == (20, 2)
+
+
+def test_repetitions_of_a_request_are_counted_across_its_two_ways():
+    """As of many that wait for a connection, and by itself after that: no more than allowed."""
+    refused = []
+
+    class Refusing(MemorySite):
+        def co_connect_tcp(self, host, port):
+            if len(refused) < 2:
+                refused.append(host)
+                raise ConnectFailed("refused")
+            return (yield from super().co_connect_tcp(host, port))
+
+    site = Refusing(breaking)
+    retry = CountingRetry(3, backoff=0)
+    with site.client(retry=retry) as client:
+        (item,) = client.map(["http://a.test/7"], errors="return")
+    assert len(refused) == 2
+    assert item.error is not None
+    assert item.request.repetitions == retry.taken == 3
+
+
+def test_retries_cost_requests_that_succeed_few_steps():
+    def codes(**options):
+        with MemorySite().client(**options) as client:
+            list(client.map(urls(100)))
+            with Steps(of=PACKAGE) as steps:
+                items = list(client.map(urls(500)))
+        assert len(items) == 500
+        return steps.codes / 500
+
+    plain = codes()
+    assert codes(retry=Retry(budget=None)) < plain * 1.1
+    assert codes(retry=Retry()) < plain * 1.2  # each earns a share of a repetition
 
 
 # ---- methods and bodies
