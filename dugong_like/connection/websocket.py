@@ -8,7 +8,6 @@ Not here: opening one (websocket_opening.py), how bytes are moved while operatio
 
 from __future__ import annotations
 
-import codecs
 import secrets
 import time
 from collections import deque
@@ -25,7 +24,7 @@ from ..errors import (
 from ..http.arguments import Buffer, as_bytes, iterate
 from ..http.redaction import quoted
 from ..http.websocket.handshake import Agreement, check_installed
-from ..http.websocket.messages import Piece, check_close, check_control
+from ..http.websocket.messages import check_close, check_control
 from ..http.websocket.options import WebSocketOptions
 from ..polling.combinators import own_error
 from ..polling.contract import Co, run
@@ -46,7 +45,6 @@ NO_CODE: Final = 1005
 INTERNAL_ERROR: Final = 1011
 GOOD: Final = frozenset({NORMAL, GOING_AWAY, NO_CODE})  # iterating ends without an exception
 PING_SIZE: Final = 8  # bytes of the payload of a ping, so that each has its own pong
-MAX_JOINED: Final = 1 << 16  # bytes of small frames that are kept as one piece
 
 
 class WebSocket(Pump):
@@ -90,13 +88,10 @@ class WebSocket(Pump):
         self.response = response
         self.subprotocol = agreement.subprotocol
         self._is_compressed = agreement.deflate is not None
-        self._pieces: deque[Piece | _Joined] = deque()
-        self._whole = 0  # messages of these that are complete
         self._receiving = Lock()
         self._order = FairLock()  # of messages that are sent: fragments stay together
         self._pings: dict[bytes, float] = {}  # times of those that are not answered
         self._answered: dict[bytes, float] = {}  # seconds of those that are
-        self._is_closing = False  # by this side: nobody wants messages any more
         self._is_raised = False  # the failure of the frames, which is raised once
 
     # ---- receiving
@@ -127,15 +122,16 @@ class WebSocket(Pump):
             (held,) = map(self._receiving.acquire, NOT_BLOCKING)  # see holding.py
             if not held:
                 raise self._is_receiving()
-            if self._whole:
+            frames = self._frames
+            if frames.whole:
                 if self._steps.is_over():
                     yield from co_checkpoint()
             elif timeout is None:
                 yield from self._co_fill_alone()
-            if not self._whole:
-                yield from self._co_receive(lambda: self._whole, timeout)
+            if not frames.whole:
+                yield from self._co_receive(lambda: frames.whole, timeout)
             with self._lock:
-                message = self._take_message()
+                message = frames.take_message()
             if self._waiting:
                 self._wake_others(None)
             return message
@@ -166,25 +162,6 @@ class WebSocket(Pump):
         yield from self._co_end()
         raise self._error()
 
-    def _take_message(self) -> Message:
-        """Return the first complete message; the lock is held."""
-        self._whole -= 1
-        piece = self._pieces.popleft()
-        data = piece.data
-        self._ahead -= len(data)
-        if piece.is_last:
-            if isinstance(data, str):
-                return data
-            if not piece.is_text:
-                return bytes(data)
-        parts = [data]
-        while not piece.is_last:
-            piece = self._pieces.popleft()
-            self._ahead -= len(piece.data)
-            parts.append(piece.data)
-        data = b"".join(parts)  # type: ignore[arg-type]  # str is a whole message
-        return self._decoded(data, is_last=True) if piece.is_text else data
-
     def co_recv_piece(self, timeout: float | None = None) -> Co[tuple[Message, bool]]:
         """Receive the next piece of a message, and whether it is the last one.
 
@@ -210,64 +187,21 @@ class WebSocket(Pump):
             (held,) = map(self._receiving.acquire, NOT_BLOCKING)  # see holding.py
             if not held:
                 raise self._is_receiving()
-            if not self._pieces:
-                yield from self._co_receive(lambda: self._pieces, timeout)
+            frames = self._frames
+            if not frames.pieces:
+                yield from self._co_receive(lambda: frames.pieces, timeout)
             elif self._steps.is_over():
                 yield from co_checkpoint()
             with self._lock:
-                piece = self._pieces.popleft()
-                self._ahead -= len(piece.data)
-                self._whole -= piece.is_last
-                data = self._as_piece(piece)
+                piece = frames.take_piece()
             if self._waiting:
                 self._wake_others(None)
-            return data, piece.is_last
+            return piece
         except DugongError as exc:
             raise self._labelled(exc) from exc.__cause__
         finally:
             if held:
                 self._receiving.release()
-
-    _decoder: codecs.IncrementalDecoder | None = None  # of a text that is received in pieces
-
-    def _as_piece(self, piece: Piece | _Joined) -> Message:
-        if not piece.is_text:
-            return bytes(piece.data)  # type: ignore[arg-type]  # str is text
-        if isinstance(piece.data, str):
-            return piece.data
-        return self._decoded(piece.data, is_last=piece.is_last)
-
-    def _decoded(self, data: bytes | bytearray, *, is_last: bool) -> str:
-        """Return the text of the next bytes of a message."""
-        if self._decoder is None:
-            if is_last:
-                return data.decode()
-            self._decoder = codecs.getincrementaldecoder("utf-8")()
-        text = self._decoder.decode(data, is_last)
-        if is_last:
-            self._decoder = None
-        return text
-
-    def _dispatch(self) -> None:
-        """Take what was received; the lock is held."""
-        frames = self._frames
-        while frames.pongs:
-            self._note_pong(frames.pongs.popleft())
-        received = frames.pieces
-        if self._is_closing:
-            received.clear()
-        while received:
-            piece = received.popleft()
-            self._ahead += len(piece.data)
-            if piece.is_last:
-                self._whole += 1
-            last = self._pieces[-1] if self._pieces else None
-            if last is None or last.is_last or len(last.data) >= MAX_JOINED:
-                self._pieces.append(piece)
-            elif isinstance(last, _Joined):
-                last.join(piece)
-            else:
-                self._pieces[-1] = _Joined(last, piece)
 
     # ---- sending
 
@@ -599,18 +533,13 @@ class WebSocket(Pump):
         limit = self._options.close_timeout
         deadline = None if limit is None else time.monotonic() + limit
         with self._lock:
-            self._is_closing = True
-            self._drop_messages()
+            self._frames.drop_messages()
             if self._frames.is_open:
                 self._frames.send_close(code, reason)
         if self._waiting:
             self._wake_others(None)
         if (yield from self._co_pump(self._is_over, deadline, wants=True)):
             yield from self._co_end()
-
-    def _drop_messages(self) -> None:
-        self._pieces.clear()
-        self._whole = self._ahead = 0
 
     def abort(self) -> None:
         """Close the connection at once, without a close frame. May be called in any state."""
@@ -701,12 +630,13 @@ class WebSocket(Pump):
             (held,) = map(self._receiving.acquire, NOT_BLOCKING)  # see holding.py
             if not held:
                 raise self._is_receiving()
-            pings = self._frames.pings
-            yield from self._co_receive(lambda: self._whole or pings, None)
+            frames = self._frames
+            pings = frames.pings
+            yield from self._co_receive(lambda: frames.whole or pings, None)
             if pings:
                 return "on_ping", pings.popleft()
             with self._lock:
-                message = self._take_message()
+                message = frames.take_message()
             if self._waiting:
                 self._wake_others(None)
             return "on_message", message
@@ -856,20 +786,3 @@ class Fragments:
         if lock is not None:
             problem = None if self._kind is None else "a message was given up in the middle"
             self._websocket.end_fragments(lock, problem)
-
-
-class _Joined:
-    """Several frames of a message as one `Piece`."""
-
-    __slots__ = ("data", "is_last", "is_text")
-
-    def __init__(self, first: Piece, second: Piece) -> None:
-        self.data = bytearray(first.data)  # type: ignore[arg-type]  # str is a whole message
-        self.is_text = first.is_text
-        self.is_last = False
-        self.join(second)
-
-    def join(self, piece: Piece) -> None:
-        """Add the next frame."""
-        self.data += piece.data  # type: ignore[arg-type]  # the same
-        self.is_last = piece.is_last

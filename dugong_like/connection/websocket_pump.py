@@ -119,7 +119,6 @@ class Pump:
         self._taken = 0  # bytes that have been taken from the frames
         self._sent = 0  # bytes of these that the system has taken
         self._replies = 0  # bytes that were queued by what was received, since all was sent
-        self._ahead = 0  # bytes of messages that were received and not taken
         self._waiting: list[Wake] = []  # flags of operations that wait for others
         self._alive_at = time.monotonic()  # when bytes arrived last
         self._probed_at: float | None = None  # when a ping was sent since
@@ -135,8 +134,8 @@ class Pump:
 
     # ---- for subclasses
 
-    def _dispatch(self) -> None:
-        """Take what has just been received from the frames; the lock is held."""
+    def _note_pong(self, payload: bytes) -> None:
+        """Take the payload of a pong; the lock is held."""
         raise NotImplementedError
 
     # ---- state
@@ -208,7 +207,8 @@ class Pump:
                     self._at_end = True
                 if frames.output:
                     self._replies += frames.output_size() - queued
-                self._dispatch()
+                while frames.pongs:
+                    self._note_pong(frames.pongs.popleft())
             self._steps.done += len(data)
         except ConnectionClosed as exc:
             self._lose(exc)
@@ -234,7 +234,7 @@ class Pump:
 
     def _may_receive(self, wants: bool) -> bool:
         """Return True if there is room for what comes. *wants*: the caller takes messages."""
-        if self._at_end or (not wants and self._ahead >= MAX_AHEAD):
+        if self._at_end or (not wants and self._frames.ahead >= MAX_AHEAD):
             return False
         return self._replies < MAX_REPLIES
 

@@ -72,7 +72,7 @@ def test_many_small_fragments_take_little_memory():
     op = ws.co_recv()
     while len(ws._stream.incoming) > 1:
         next(op)
-    assert len(ws._pieces) < 5
+    assert len(ws._frames.pieces) < 5
     assert finish(op) == b"x" * 20_001
 
 
@@ -441,7 +441,7 @@ def test_close_drops_messages_that_nobody_wants():
     ws, stream = websocket(*[big] * 100, close(1000), b"")
     finish(ws.co_close())
     assert ws.close_code == 1000
-    assert not ws._pieces
+    assert not ws._frames.pieces
 
 
 def test_close_after_a_loss():

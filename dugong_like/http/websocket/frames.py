@@ -5,19 +5,19 @@ decides what fails a WebSocket (RFC 6455 section 5). Added here is what it leave
 
 - text is checked to be UTF-8 (section 8.1) when its frame is read, so before a later frame counts;
 - the size of a message is limited after decompression, to the byte;
+- messages are kept until somebody takes them, as a whole or in pieces;
 - each failure becomes an error of this library.
 
 No I/O, no lock, no clock: one thread at a time.
 
-Not here: the handshake (handshake.py), and messages, which consist of pieces
-(connection/websocket_pump.py).
+Not here: the handshake (handshake.py), and what moves the bytes (connection/websocket_pump.py).
 """
 
 from __future__ import annotations
 
 import codecs
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from websockets.exceptions import InvalidState, PayloadTooBig, ProtocolError
 from websockets.extensions import Extension
@@ -26,10 +26,12 @@ from websockets.protocol import Protocol, Side, State
 from websockets.typing import ExtensionName
 
 from ...errors import DugongError, InvalidFrame, MessageTooLarge
-from .messages import Piece
+from .messages import JoinedPiece, Piece
 
 if TYPE_CHECKING:
     from websockets.extensions.permessage_deflate import PerMessageDeflate
+
+Message: TypeAlias = "str | bytes"
 
 CONT: Final = Opcode.CONT
 TEXT: Final = Opcode.TEXT
@@ -38,6 +40,7 @@ CLOSE: Final = Opcode.CLOSE
 PING: Final = Opcode.PING
 PONG: Final = Opcode.PONG
 ABNORMAL: Final = 1006
+MAX_JOINED: Final = 1 << 16  # bytes of small frames that are kept as one piece
 
 
 class _Contents(Extension):
@@ -84,8 +87,6 @@ class _Contents(Extension):
         size = total = len(frame.data)
         if opcode is CONT:
             total += self._size
-        else:
-            self._is_text = opcode is TEXT
         if self._max_message is not None and total > self._max_message:
             raise PayloadTooBig(size, self._max_message - total + size)
         if self._max_fragment is not None and size > self._max_fragment:
@@ -94,6 +95,8 @@ class _Contents(Extension):
             self.texts.append(str(frame.data, "utf-8"))
             return frame
         self._size = total
+        if opcode is not CONT:
+            self._is_text = opcode is TEXT
         if self._is_text:
             if opcode is TEXT:
                 self._decoder.reset()
@@ -116,7 +119,10 @@ class Frames:
     Attributes:
         output: the bytes that are to be sent next, all of them and in this order. `take_output`
             takes them.
-        pieces: frames of messages that were received, in order.
+        pieces: frames of messages that were received, and not taken, in order; small ones of one
+            message are joined.
+        whole: the number of messages among them that are complete.
+        ahead: their size, in bytes, and characters of whole texts.
         pings: payloads of pings, which were answered already; None if nobody wants to know.
         pongs: payloads of pongs.
         failure: the error if the server violated the protocol or a limit.
@@ -130,7 +136,8 @@ class Frames:
         deflate: PerMessageDeflate | None = None,
     ) -> None:
         self.output: list[bytes] = []
-        self.pieces: deque[Piece] = deque()
+        self.pieces: deque[Piece | JoinedPiece] = deque()
+        self.whole = self.ahead = 0
         self.pings: deque[bytes] | None = None
         self.pongs: deque[bytes] = deque()
         self.failure: DugongError | None = None
@@ -144,7 +151,9 @@ class Frames:
         self._protocol.extensions = [self._contents]
         if deflate is not None:
             self._protocol.extensions.append(deflate)  # the last one decodes first
-        self._is_text = False
+        self._is_text = False  # of the message in fragments that is being received
+        self._drops = False  # nobody wants messages any more
+        self._decoder: codecs.IncrementalDecoder | None = None  # of a text that is taken in pieces
         named = {"max_message": max_message, "max_fragment": max_fragment}
         self._limits = " or ".join(
             f"{name} ({limit} bytes)" for name, limit in named.items() if limit is not None
@@ -156,23 +165,89 @@ class Frames:
         """Take received bytes; what they contain is in the attributes afterwards."""
         protocol = self._protocol
         protocol.receive_data(data)
-        for frame in protocol.events_received():
-            assert type(frame) is Frame
+        frames: list[Frame] = protocol.events_received()  # type: ignore[assignment]  # no handshake
+        for frame in frames:
             opcode = frame.opcode
             if opcode is TEXT and frame.fin:
-                self.pieces.append(Piece(self._contents.texts.popleft(), True, True))
+                text = self._contents.texts.popleft()
+                self.pieces.append(Piece(text, True, True))
+                self.whole += 1
+                self.ahead += len(text)
             elif opcode <= BINARY:
-                if opcode is not CONT:
-                    self._is_text = opcode is TEXT
-                self.pieces.append(Piece(bytes(frame.data), self._is_text, frame.fin))
+                self._add(frame)
             elif opcode is PONG:
                 self.pongs.append(bytes(frame.data))
             elif opcode is PING and self.pings is not None:
                 self.pings.append(bytes(frame.data))
+        if self._drops:
+            self.drop_messages()
         if protocol.writes:
             self._queue()
         if protocol.parser_exc is not None and self.failure is None:
             self.failure = _failure(protocol.parser_exc, self._limits)
+
+    def _add(self, frame: Frame) -> None:
+        """Keep *frame*, which is no whole text."""
+        opcode = frame.opcode
+        if opcode is not CONT:
+            self._is_text = opcode is TEXT
+        piece = Piece(bytes(frame.data), self._is_text, frame.fin)
+        self.ahead += len(piece.data)
+        self.whole += piece.is_last
+        last = self.pieces[-1] if self.pieces else None
+        if last is None or last.is_last or len(last.data) >= MAX_JOINED:
+            self.pieces.append(piece)
+        elif isinstance(last, JoinedPiece):
+            last.join(piece)
+        else:
+            self.pieces[-1] = JoinedPiece(last, piece)
+
+    def take_message(self) -> Message:
+        """Return the first message, which is complete: `whole` is not 0."""
+        piece = self.pieces.popleft()
+        data = piece.data
+        self.whole -= 1
+        self.ahead -= len(data)
+        if piece.is_last:
+            if isinstance(data, str):
+                return data
+            if not piece.is_text:
+                return bytes(data)
+        parts = [data]
+        while not piece.is_last:
+            piece = self.pieces.popleft()
+            self.ahead -= len(piece.data)
+            parts.append(piece.data)
+        data = b"".join(parts)  # type: ignore[arg-type]  # str is a whole message
+        return self._decoded(data, is_last=True) if piece.is_text else data
+
+    def take_piece(self) -> tuple[Message, bool]:
+        """Return the first of `pieces`, which there is, and whether it ends its message."""
+        piece = self.pieces.popleft()
+        data = piece.data
+        self.ahead -= len(data)
+        self.whole -= piece.is_last
+        if not isinstance(data, str):
+            is_last = piece.is_last
+            data = self._decoded(data, is_last=is_last) if piece.is_text else bytes(data)
+        return data, piece.is_last
+
+    def _decoded(self, data: bytes | bytearray, *, is_last: bool) -> str:
+        """Return the text of the next bytes of a message."""
+        if self._decoder is None:
+            if is_last:
+                return data.decode()
+            self._decoder = codecs.getincrementaldecoder("utf-8")()
+        text = self._decoder.decode(data, is_last)
+        if is_last:
+            self._decoder = None
+        return text
+
+    def drop_messages(self) -> None:
+        """Drop the messages that were received, and those that come."""
+        self._drops = True
+        self.pieces.clear()
+        self.whole = self.ahead = 0
 
     def end(self) -> None:
         """Take the end of the stream, or its loss."""

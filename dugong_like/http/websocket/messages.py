@@ -32,6 +32,34 @@ class Piece(NamedTuple):
     is_last: bool
 
 
+class JoinedPiece:
+    """Several frames of a message as one `Piece`.
+
+    Args:
+        first: one of them.
+        second: the next one.
+
+    Attributes:
+        data: their payloads.
+        is_text: see `Piece`.
+        is_last: see `Piece`.
+
+    """
+
+    __slots__ = ("data", "is_last", "is_text")
+
+    def __init__(self, first: Piece, second: Piece) -> None:
+        self.data = bytearray(first.data)  # type: ignore[arg-type]  # str is a whole message
+        self.is_text = first.is_text
+        self.is_last = False
+        self.join(second)
+
+    def join(self, piece: Piece) -> None:
+        """Add the next frame."""
+        self.data += piece.data  # type: ignore[arg-type]  # the same
+        self.is_last = piece.is_last
+
+
 def check_close(code: int, reason: str) -> None:
     """Check the arguments of a close frame.
 
