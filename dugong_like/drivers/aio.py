@@ -251,10 +251,8 @@ class _Pause(Waiter):
     def resume(self) -> None:
         wake = self._wake
         if wake is not None:
-            context = self._context
-            assert context is not None
-            self._wake = self._context = None
-            context.run(wake, self)
+            self._wake = None
+            self._context.run(wake, self)  # type: ignore[union-attr]  # set together
 
     def is_waiting(self) -> bool:
         return self._wake is not None and not self.resting
@@ -262,10 +260,10 @@ class _Pause(Waiter):
     def rest(self) -> None:
         """Stop waiting, but keep the place for the next wait if the descriptor stays registered."""
         self._wake = self._context = self._error = None
-        if self._watch is None or self._watch.source is None:
+        watch = self._watch
+        if watch is None or watch.source is None:
             self.leave()
         else:
-            self.deadline = None
             self.resting = True
 
     # ---- the interface for the task
@@ -283,12 +281,13 @@ class _Pause(Waiter):
         if wake is None:
             return False  # the task will notice itself
         context = self._context
-        self._wake = self._context = None
+        self._wake = None
         self._error = asyncio.CancelledError() if msg is None else asyncio.CancelledError(msg)
         self.loop.call_soon(wake, self, context=context)
         return True
 
     def result(self) -> None:
-        error, self._error = self._error, None
+        error = self._error
         if error is not None:
+            self._error = None
             raise error

@@ -38,19 +38,22 @@ class Waiter(ABC):
 
     Attributes:
         loop: the loop.
-        deadline: seconds of `time.monotonic` at which it is resumed in any case, or None.
+        deadline: seconds of `time.monotonic` at which it is resumed in any case, or None; of no
+            meaning while it rests.
+        need: the last wait, for comparing the next one with it; None if identity is not enough for
+            that, as the number of a descriptor without a `Source` may mean another file by then.
         resting: True if it does not wait, but keeps its place for the next wait.
 
     """
 
-    __slots__ = ("_need", "_watch", "deadline", "loop", "resting")
+    __slots__ = ("_watch", "deadline", "loop", "need", "resting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.deadline: float | None = None
         self.resting = False
         self._watch: Watch | None = None
-        self._need: PollNeeded | None = None  # the last one, if identity is enough to compare it
+        self.need: PollNeeded | None = None
 
     @abstractmethod
     def resume(self) -> None:
@@ -70,7 +73,10 @@ class Waiter(ABC):
 
         """
         watch = self._watch
-        if need is self._need and watch is not None and not need[1] & ~watch.armed:
+        if need is self.need and watch is not None and not need[1] & ~watch.armed:
+            if need.deadline is not None:
+                self.deadline = need.deadline
+                watch.set_alarm(need.deadline)
             return
         source = need.source
         if source is None:
@@ -90,7 +96,7 @@ class Waiter(ABC):
         deadline = self.deadline = need.deadline
         if deadline is not None:
             watch.set_alarm(deadline)
-        self._need = need if source is not None and deadline is None else None
+        self.need = None if source is None else need
 
     def _watch_bare(self, fd: int) -> Watch:
         """Return the watch for a descriptor without a `Source`."""
@@ -105,7 +111,7 @@ class Waiter(ABC):
         """Stop waiting."""
         watch = self._watch
         if watch is not None:
-            self._watch = self._need = None
+            self._watch = self.need = None
             watch.dismiss(self)
 
     def lose_watch(self) -> None:
@@ -114,7 +120,7 @@ class Waiter(ABC):
         Not if it waits for another one by then: an operation may close what it has waited for. If
         it did so at each step, it would be resumed for that for ever.
         """
-        self._watch = self._need = None
+        self._watch = self.need = None
         self.loop.call_soon(self._resume_lost)
 
     def _resume_lost(self) -> None:
@@ -263,14 +269,12 @@ class Watch:
         None says that there is none, or that *need* is another wait.
         """
         waiter = self._reader
-        if (
-            waiter is None
-            or not waiter.resting
-            or need[1] != POLLIN
-            or not self.armed & POLLIN
-            or waiter is self._writer
-        ):
+        if waiter is None or not waiter.resting or need[1] & ~self.armed:
             return None
+        if need is not waiter.need:
+            if need[1] != POLLIN or waiter is self._writer:
+                return None
+            waiter.need = need
         waiter.resting = False
         deadline = waiter.deadline = need.deadline
         if deadline is not None and deadline < self._alarm_at:
@@ -347,7 +351,7 @@ class Watch:
         self._stop_alarm()
         now = time.monotonic()
         for waiter in {self._reader, self._writer}:
-            if waiter is None or waiter.deadline is None:
+            if waiter is None or waiter.resting or waiter.deadline is None:
                 continue
             if waiter.deadline <= now:
                 waiter.resume()

@@ -247,6 +247,40 @@ def wait_for(source, mask):
         yield source.need(mask)
 
 
+@pytest.mark.parametrize("start", [aio.run, AioFuture], ids=["run", "AioFuture"])
+def test_the_same_wait_again_ends_at_its_deadline_again(in_loop, stream, start):
+    need = stream.source.need(POLLIN, time.monotonic() + 0.02)
+
+    def op():
+        for _ in range(3):
+            yield need
+        return time.monotonic() >= need.deadline
+
+    async def main():
+        assert await start(op())
+        stream.peer.send(b"x")
+        assert await start(stream.co_receive(time.monotonic() + 60)) == b"x"
+        assert await start(op())
+
+    in_loop(main())
+
+
+def test_the_same_wait_for_both_directions_after_one_was_unregistered(in_loop, stream):
+    need = stream.source.need(POLLIN | POLLOUT)
+
+    def op():
+        yield need
+
+    async def main():
+        for _ in range(3):
+            await aio.run(op())
+            while (stream.fd, POLLOUT) in registered():  # noqa: ASYNC110 - nothing else tells
+                await asyncio.sleep(0)
+            assert (stream.fd, POLLIN) in registered()
+
+    in_loop(main())
+
+
 def test_both_directions_have_each_their_deadline(in_loop, stream):
     def wait(bit, seconds):
         deadline = time.monotonic() + seconds
