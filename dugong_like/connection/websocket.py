@@ -16,6 +16,7 @@ from threading import Lock, get_ident
 from typing import Any, Final, Self, TypeAlias
 
 from ..errors import (
+    ConnectionClosed,
     ConnectionTimedOut,
     DugongError,
     StateError,
@@ -116,20 +117,42 @@ class WebSocket(Pump):
             check_seconds(timeout, "timeout")
         return self._co_recv(timeout)
 
-    def _co_recv(self, timeout: float | None) -> Co[Message]:
+    def _co_recv(self, timeout: float | None) -> Co[Message]:  # noqa: C901, PLR0912 - each call would count
+        frames = self._frames
         held = False
         try:
             (held,) = map(self._receiving.acquire, NOT_BLOCKING)  # see holding.py
             if not held:
                 raise self._is_receiving()
-            frames = self._frames
             if frames.whole:
                 if self._steps.is_over():
                     yield from co_checkpoint()
-            elif timeout is None:
-                yield from self._co_fill_alone()
+            elif timeout is None and self._is_quiet():
+                # A shorter way than that of `_co_pump`, which goes on from there: wait for bytes
+                # and receive them once, unless another operation does.
+                in_use = self._stream.in_use
+                lock = in_use.reading
+                reads = False
+                try:
+                    (reads,) = map(lock.acquire, NOT_BLOCKING)
+                    if reads:
+                        need = self._need_alone()
+                        if need is not None:
+                            yield need
+                        self._fill()
+                except ConnectionClosed as exc:  # closed by another thread
+                    self._lose(exc)
+                finally:
+                    if reads:
+                        try:
+                            lock.release()
+                            if self._waiting or in_use.left is not None:
+                                self._after_use(None)
+                        except BaseException:  # Ctrl-C, behind one of these
+                            self._after_use(None)
+                            raise
             if not frames.whole:
-                yield from self._co_receive(lambda: frames.whole, timeout)
+                yield from self._co_receive(self._has_message, timeout)
             with self._lock:
                 message = frames.take_message()
             if self._waiting:
@@ -141,18 +164,25 @@ class WebSocket(Pump):
             if held:
                 self._receiving.release()
 
+    def _has_message(self) -> bool:
+        return self._frames.whole > 0
+
+    def _has_piece(self) -> bool:
+        return bool(self._frames.pieces)
+
+    def _has_event(self) -> bool:
+        return bool(self._frames.whole or self._frames.pings)
+
     def _is_receiving(self) -> StateError:
         """Return the error of a second one that receives."""
         error = StateError("another operation is receiving on this WebSocket")
         self._labelled(error)
         return error
 
-    def _co_receive(self, ready: Callable[[], object], timeout: float | None) -> Co[None]:
+    def _co_receive(self, ready: Callable[[], bool], timeout: float | None) -> Co[None]:
         """Wait until *ready* is true, or raise the error of the end."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        in_time = yield from self._co_pump(
-            lambda: bool(ready()) or self._is_over(), deadline, wants=True
-        )
+        in_time = yield from self._co_pump(lambda: ready() or self._is_over(), deadline, wants=True)
         if ready():
             return
         if not in_time:
@@ -189,7 +219,7 @@ class WebSocket(Pump):
                 raise self._is_receiving()
             frames = self._frames
             if not frames.pieces:
-                yield from self._co_receive(lambda: frames.pieces, timeout)
+                yield from self._co_receive(self._has_piece, timeout)
             elif self._steps.is_over():
                 yield from co_checkpoint()
             with self._lock:
@@ -315,9 +345,9 @@ class WebSocket(Pump):
         """Wait until all bytes that are queued now are sent."""
         with self._lock:
             mark = self._mark()
-        if self._sent >= mark:
+        if self._has_sent(mark):
             yield from co_checkpoint()  # others of the loop had no turn for long
-        yield from self._co_pump(lambda: self._sent >= mark)
+        yield from self._co_pump(lambda: self._has_sent(mark))
         if self._deaf is not None or self._lost is not None:
             # There may be a close frame to be read, which says why.
             late = time.monotonic() + MAX_LINGER
@@ -632,7 +662,7 @@ class WebSocket(Pump):
                 raise self._is_receiving()
             frames = self._frames
             pings = frames.pings
-            yield from self._co_receive(lambda: frames.whole or pings, None)
+            yield from self._co_receive(self._has_event, None)
             if pings:
                 return "on_ping", pings.popleft()
             with self._lock:

@@ -25,6 +25,7 @@ and the stream below, which may be another one (`ByteStream`).
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from threading import RLock
@@ -81,7 +82,7 @@ class ByteStream(Protocol):
         """Send the beginning of *data*; None would block."""
         ...
 
-    def recv_need(self, deadline: float | None) -> PollNeeded | None:
+    def recv_need(self) -> PollNeeded | None:
         """Return the wait for the next `try_recv`; None if it is none, or not that simple."""
         ...
 
@@ -117,7 +118,6 @@ class Pump:
         self._lock = RLock()
         self._rest: bytes | memoryview = b""  # of the bytes that are being sent
         self._taken = 0  # bytes that have been taken from the frames
-        self._sent = 0  # bytes of these that the system has taken
         self._replies = 0  # bytes that were queued by what was received, since all was sent
         self._waiting: list[Wake] = []  # flags of operations that wait for others
         self._alive_at = time.monotonic()  # when bytes arrived last
@@ -125,6 +125,9 @@ class Pump:
         self._at_end = False  # the last byte has been received, or the connection was lost
         self._lost: Exception | None = None  # why there are no more bytes
         self._deaf: ConnectionClosed | None = None  # why the peer takes none
+        self._need: PollNeeded | None = None  # the last one of `_need_alone`
+        self._bare_need: PollNeeded | None = None  # the same without a deadline
+        self._due = math.inf  # this deadline
         self._steps = StepCounter()
         after_fork(self._renew_lock)
 
@@ -152,8 +155,16 @@ class Pump:
         return bool(self._rest or self._frames.output)
 
     def _mark(self) -> int:
-        """Return the place behind all that is queued; `_sent` gets there. The lock is held."""
+        """Return the place behind all that is queued, for `_has_sent`. The lock is held."""
         return self._taken + self._frames.output_size()
+
+    def _has_sent(self, mark: int) -> bool:
+        """Return True if the system has taken all bytes before *mark*.
+
+        Another thread may be sending: if it takes bytes between the two numbers the first one is
+        too small, which is harmless.
+        """
+        return self._taken - len(self._rest) >= mark
 
     # ---- moving bytes
 
@@ -167,17 +178,16 @@ class Pump:
                 if not rest:
                     with self._lock:
                         queued = frames.take_output()
+                        # First what is not sent, then that it was taken: see `_has_sent`.
                         rest = self._rest = queued[0] if len(queued) == 1 else b"".join(queued)
                         self._taken += len(rest)
-                size = len(rest)
                 if self._deaf is None and self._lost is None:
                     sent = self._stream.try_send(rest)
                     if sent is None:
                         return moved
                 else:
-                    sent = size  # nobody takes it any more
-                rest = self._rest = b"" if sent == size else memoryview(rest)[sent:]
-                self._sent += sent
+                    sent = len(rest)  # nobody takes it any more
+                rest = self._rest = b"" if sent == len(rest) else memoryview(rest)[sent:]
                 self._steps.done += sent
                 moved = True
             self._replies = 0
@@ -259,37 +269,33 @@ class Pump:
 
     # ---- waiting
 
-    def _co_fill_alone(self) -> Co[None]:
-        """Wait for bytes and receive them once, unless another operation does.
+    def _is_quiet(self) -> bool:
+        """Return True if there is nothing to do until bytes come, or until the time of a ping."""
+        return not (
+            self._rest or self._at_end or self._probed_at is not None or self._frames.output
+        )
 
-        That is all there is to do as long as nothing has to be sent and the server is not late: a
-        shorter way than that of `_co_pump`, which goes on from there.
+    def _need_alone(self) -> PollNeeded | None:
+        """Return the wait for bytes, until a ping is due at the latest; None if there is none.
+
+        It is the same object again unless its deadline has come, as that is less work for a loop
+        than another one. So it may end early, but not twice without a byte in between.
+
+        Raises:
+            ConnectionClosed: the stream is closed.
+
         """
-        if self._rest or self._at_end or self._probed_at is not None or self._frames.output:
-            return
-        in_use = self._stream.in_use
-        lock = in_use.reading
-        held = False
-        try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)  # see holding.py
-            if not held:
-                return
+        bare = self._stream.recv_need()
+        if bare is None:
+            return None
+        if bare is not self._bare_need or self._due <= self._alive_at:
             interval = self._options.ping_interval
-            need = self._stream.recv_need(None if interval is None else self._alive_at + interval)
-            if need is not None:
-                yield need
-            self._fill()
-        except ConnectionClosed as exc:  # closed by another thread
-            self._lose(exc)
-        finally:
-            if held:
-                try:
-                    lock.release()
-                    if self._waiting or in_use.left is not None:
-                        self._after_use(None)
-                except BaseException:  # Ctrl-C, behind one of these
-                    self._after_use(None)
-                    raise
+            self._bare_need = self._need = bare
+            self._due = math.inf
+            if interval is not None:
+                self._due = self._alive_at + interval
+                self._need = bare.until(self._due)
+        return self._need
 
     def _co_pump(
         self, done: Callable[[], bool], deadline: float | None = None, *, wants: bool = False

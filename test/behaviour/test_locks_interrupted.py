@@ -585,7 +585,6 @@ WRITTEN_OUT = {
     },
     "connection/websocket_pump.py": {
         "_flush_now": "each call of a message counts",
-        "_co_fill_alone": "each call of a message counts",
         "begin_reading": "`_Use` notes and gives back two",
         "begin_writing": "as with begin_reading",
     },

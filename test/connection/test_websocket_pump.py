@@ -10,7 +10,14 @@ import pytest
 from kit.frames import BINARY, CONT, PING, PONG, TEXT, close, close_codes, frame, parsed, websocket
 from kit.streams import finish
 
-from dugong_like import ConnectionClosed, ConnectionTimedOut, WebSocketClosed, within
+from dugong_like import (
+    POLLIN,
+    ConnectionClosed,
+    ConnectionTimedOut,
+    PollNeeded,
+    WebSocketClosed,
+    within,
+)
 from dugong_like.connection import websocket_pump
 from dugong_like.connection.websocket import WebSocket
 from dugong_like.connection.websocket_pump import MAX_AHEAD, MAX_REPLIES
@@ -332,6 +339,43 @@ def test_nobody_waits_nobody_pings(clock):
     assert [opcode for opcode, *_ in parsed(stream.sent)] == [PING]
     stream.incoming.append(frame(TEXT, "z"))
     assert ended(op) == "z"
+
+
+def test_a_wait_is_made_again_only_when_its_deadline_has_come(clock):
+    ws, stream = websocket(ping_interval=20, ping_timeout=30)
+    bare = PollNeeded(1_000_000, POLLIN)
+    stream.recv_need = lambda: bare
+    op = ws.co_recv()
+    first = begun(op)
+    assert (first, first.deadline) == (bare, 1020)
+    for clock.now in (1001.0, 1019.0):
+        stream.incoming.append(frame(TEXT, "x"))
+        assert ended(op) == "x"
+        op = ws.co_recv()
+        assert begun(op) is first
+    clock.now = 1020.0  # that is one second after the last message
+    assert next(op).deadline == 1039
+    assert not stream.sent
+    clock.now = 1025.0
+    stream.incoming.append(frame(TEXT, "y"))
+    assert ended(op) == "y"
+    op = ws.co_recv()
+    assert begun(op).deadline == 1045
+    clock.now = 1045.0
+    assert next(op).deadline == 1075
+    assert [opcode for opcode, *_ in parsed(stream.sent)] == [PING]
+    op.close()
+
+
+def test_a_wait_without_pings_has_no_deadline(clock):
+    ws, stream = websocket(ping_interval=None)
+    for bare in (PollNeeded(1_000_000, POLLIN), PollNeeded(1_000_001, POLLIN)):
+        stream.recv_need = lambda bare=bare: bare
+        op = ws.co_recv()
+        assert begun(op) is bare
+        clock.now += 1000
+        stream.incoming.append(frame(TEXT, "x"))
+        assert ended(op) == "x"
 
 
 def test_no_pings_if_none_are_wanted(clock):

@@ -117,7 +117,7 @@ class MemoryBytes:
         self.sent += data[:room]
         return room
 
-    def recv_need(self, deadline):
+    def recv_need(self):
         return None
 
     def co_ready(self, *, read, write, wake, deadline):

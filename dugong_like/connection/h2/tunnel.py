@@ -236,7 +236,7 @@ class Tunnel:
 
     # ---- waiting
 
-    def recv_need(self, deadline: float | None) -> PollNeeded | None:  # noqa: ARG002 - see there
+    def recv_need(self) -> PollNeeded | None:
         """Return None: other operations of the connection may receive for this one."""
         return None
 

@@ -120,7 +120,7 @@ class Duplex:
                 raise timed_out("nothing could be sent", self.timeout, "write")
         return sent
 
-    def recv_need(self, deadline: float | None) -> PollNeeded | None:
+    def recv_need(self) -> PollNeeded | None:
         """Return the wait for the next `try_recv`; None if that has something already.
 
         Raises:
@@ -132,7 +132,7 @@ class Duplex:
             stream = self._usable()  # which raises
         if self._received or stream.buffered:
             return None
-        return stream.wanted_by_recv(deadline)
+        return stream.wanted_by_recv(None)
 
     def co_ready(
         self, *, read: bool, write: bool, wake: Wake | None, deadline: float | None
