@@ -142,6 +142,12 @@ class Wake:
                     end.drain()
             except BlockingIOError:  # nothing to drain, or more than enough was signalled
                 self._shown = wanted
+            except (OSError, ValueError):
+                # The garbage collector finds flags together with the operations that have them, and
+                # may have closed this descriptor before such an operation ends.
+                if end is None or end.fileno() != -1:
+                    raise
+                self._shown = wanted
             else:
                 self._shown = wanted
             finally:

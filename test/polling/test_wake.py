@@ -54,6 +54,32 @@ def test_waiting_for_a_wake_has_a_deadline(end):
         assert run(wake.co_wait(time.monotonic() + 0.05)) is False
 
 
+@pytest.mark.parametrize("is_set", [False, True])
+def test_an_operation_that_is_collected_with_its_flag_may_use_that(end, is_set):
+    """The garbage collector closes the descriptor, which belongs to nothing else, first."""
+
+    def co_use(wake, done):
+        try:
+            yield wake.need()
+        finally:
+            (wake.clear if is_set else wake.set)()
+            wake.close()
+            done.append(wake.is_set())
+
+    wake, done = Wake(), []
+    if is_set:
+        wake.set()
+    circle = [wake._end, wake, co_use(wake, done)]
+    next(circle[2])
+    circle.append(circle)
+
+    wake._end.close()  # as its finalizer does: nothing says which one comes first
+    del circle, wake
+    gc.collect()
+
+    assert done == [not is_set]
+
+
 @pytest.mark.feature("B53")
 def test_every_system_has_an_end(monkeypatch):
     monkeypatch.delattr(os, "eventfd", raising=False)
