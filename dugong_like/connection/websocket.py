@@ -153,8 +153,12 @@ class WebSocket(Pump):
                             raise
             if not frames.whole:
                 yield from self._co_receive(self._has_message, timeout)
-            with self._lock:
-                message = frames.take_message()
+            try:
+                with self._lock:
+                    message = frames.take_message()
+            except BaseException as exc:
+                self._interrupted(exc)
+                raise
             if self._waiting:
                 self._wake_others(None)
             return message
@@ -222,8 +226,12 @@ class WebSocket(Pump):
                 yield from self._co_receive(self._has_piece, timeout)
             elif self._steps.is_over():
                 yield from co_checkpoint()
-            with self._lock:
-                piece = frames.take_piece()
+            try:
+                with self._lock:
+                    piece = frames.take_piece()
+            except BaseException as exc:
+                self._interrupted(exc)
+                raise
             if self._waiting:
                 self._wake_others(None)
             return piece
@@ -665,8 +673,12 @@ class WebSocket(Pump):
             yield from self._co_receive(self._has_event, None)
             if pings:
                 return "on_ping", pings.popleft()
-            with self._lock:
-                message = frames.take_message()
+            try:
+                with self._lock:
+                    message = frames.take_message()
+            except BaseException as exc:
+                self._interrupted(exc)
+                raise
             if self._waiting:
                 self._wake_others(None)
             return "on_message", message

@@ -162,9 +162,10 @@ class Pump:
         """Return True if the system has taken all bytes before *mark*.
 
         Another thread may be sending: if it takes bytes between the two numbers the first one is
-        too small, which is harmless.
+        too small, which is harmless. It is also True when the connection was lost, as nobody takes
+        any more then; if Ctrl-C has ended the one that was sending, not all was counted.
         """
-        return self._taken - len(self._rest) >= mark
+        return self._taken - len(self._rest) >= mark or self._lost is not None
 
     # ---- moving bytes
 
@@ -241,6 +242,15 @@ class Pump:
         self._lose(exc)
         self._stream.drop()
         self._wake_others(None)
+
+    def _interrupted(self, exc: BaseException) -> None:
+        """Give everything up after *exc*, in the middle of taking a message from the frames.
+
+        Nobody knows what was taken of it, and the rest must not look like a whole one.
+        """
+        with self._lock:
+            self._frames.drop_messages()
+        self._give_up(exc)
 
     def _may_receive(self, wants: bool) -> bool:
         """Return True if there is room for what comes. *wants*: the caller takes messages."""

@@ -4,11 +4,14 @@ import random
 import threading
 
 import pytest
-from kit.frames import TEXT, frame, parsed, websocket
+from kit.ctrl_c import ctrl_c_at_each_place
+from kit.frames import BINARY, CONT, TEXT, frame, parsed, websocket
 from kit.websocket_servers import serving
 
-from dugong_like import ConnectionTimedOut, HTTPConnection, run
+from dugong_like import ConnectionTimedOut, HTTPConnection, WebSocketClosed, run
+from dugong_like.connection import websocket_pump
 from dugong_like.drivers.loop import Loop
+from dugong_like.http.websocket import frames
 from dugong_like.polling.wake import co_sleep
 
 
@@ -83,6 +86,60 @@ def test_random_steps_of_many_operations_in_one_loop(seed):
     for name in "ab":
         numbers = [int(text.split()[1]) for text in got if text[0] == name]
         assert numbers == list(range(count))
+
+
+FRAGMENTS = frame(BINARY, b"a", fin=False) + frame(CONT, b"b" * 70_000, fin=False)
+MESSAGES = FRAGMENTS + frame(CONT, b"c") + frame(TEXT, "next")
+
+
+@pytest.mark.parametrize("has_come", [False, True], ids=["received", "taken"])
+@pytest.mark.parametrize("receive", ["co_recv", "co_recv_piece"])
+def test_ctrl_c_in_the_middle_of_a_message_leaves_no_part_that_looks_whole(receive, has_come):
+    """Messages that had come are received, or the first of them is lost, and the WebSocket too."""
+
+    def make():
+        ws, _ = websocket(MESSAGES)
+        if has_come:
+            ws._frames.receive(MESSAGES)
+        return ws
+
+    for ws in ctrl_c_at_each_place(make, lambda ws: run(getattr(ws, receive)()), frames):
+        assert not ws._stream.is_open
+        got = []
+        with pytest.raises(WebSocketClosed, match="KeyboardInterrupt"):
+            while True:
+                got.append(run(ws.co_recv()))
+        assert got == [b"a" + b"b" * 70_000 + b"c", "next"][: len(got)]
+
+
+def test_ctrl_c_of_the_one_that_sends_ends_those_that_wait_for_it():
+    """Whatever it has counted until then of what is not sent."""
+
+    def make():
+        ws, stream = websocket()
+        stream.rooms = [None, None]
+        first, second = ws.co_send("first"), ws.co_send("second")
+        next(first)
+        next(second)
+        first.close()
+        return ws, second
+
+    ends = set()
+    for _, second in ctrl_c_at_each_place(
+        make, lambda made: run(made[0].co_send("third")), websocket_pump
+    ):
+        try:
+            for _ in range(100):  # each wait ends at once here
+                next(second)
+            ends.add("never")
+        except StopIteration:
+            ends.add("sent")
+        except WebSocketClosed as exc:
+            assert "KeyboardInterrupt" in str(exc)
+            ends.add("lost")
+        finally:
+            second.close()
+    assert ends == {"sent", "lost"}
 
 
 @pytest.mark.slow

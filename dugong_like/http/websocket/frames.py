@@ -193,7 +193,6 @@ class Frames:
             self._is_text = opcode is TEXT
         piece = Piece(bytes(frame.data), self._is_text, frame.fin)
         self.ahead += len(piece.data)
-        self.whole += piece.is_last
         last = self.pieces[-1] if self.pieces else None
         if last is None or last.is_last or len(last.data) >= MAX_JOINED:
             self.pieces.append(piece)
@@ -201,6 +200,7 @@ class Frames:
             last.join(piece)
         else:
             self.pieces[-1] = JoinedPiece(last, piece)
+        self.whole += piece.is_last  # behind Ctrl-C in the middle there is no message too few
 
     def take_message(self) -> Message:
         """Return the first message, which is complete: `whole` is not 0."""
@@ -251,7 +251,10 @@ class Frames:
 
     def end(self) -> None:
         """Take the end of the stream, or its loss."""
-        self._protocol.receive_eof()
+        try:
+            self._protocol.receive_eof()
+        except StopIteration:  # Ctrl-C has ended the parser of the library
+            self._protocol.state = State.CLOSED
         self._queue()
 
     def fail(self, code: int, reason: str) -> None:
