@@ -141,7 +141,8 @@ class RequestWriter:
             return "that of the last request is complete"
         if self.stream.cancelled:
             return "that of the last request was given up"
-        if exchange.answered:
+        inner = self.stream.inner  # of which nobody may have read the response yet
+        if exchange.answered or (inner is not None and inner.head is not None):
             return "that of the last request ended early, by the server's answer"
         return "the last request announced none (BodyFollowing)"
 

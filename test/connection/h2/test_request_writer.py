@@ -151,6 +151,9 @@ def test_early_final_response(open_to, reset, blocked):
         going_on(stream, writing)
     assert failure.value.response.status == 413
     assert conn.body_owed is None
+    for write in (conn.co_write, exchange.co_write):  # whether its head was read or not
+        with pytest.raises(StateError, match="ended early, by the server's answer"):
+            finish(write(b"x"))
     assert going_on(stream, conn.co_read_response()).status == 413
     assert going_on(stream, conn.co_readall()) == b"no"
     assert bodies_of(stream, conn.co_exchange("GET", "/")) == [b"hello"]
