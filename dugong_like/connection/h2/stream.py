@@ -222,9 +222,10 @@ class H2Stream:
         if self._is_reset:
             return
         self._is_reset = True
-        self.kept.clear()
+        if not self.exchange.complete:  # else what is left of the response is yet to be read
+            self.kept.clear()
         if not self.moved:  # else another session has them
-            if self.exchange.reader is not None:
+            if self.exchange.reader is not None and not self.kept:
                 self.exchange.reader = self.shared.finished
             self.end_body(StateError(f"{NO_BODY}: that of the last request was given up"))
         if inner is None:

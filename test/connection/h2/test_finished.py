@@ -425,6 +425,27 @@ def test_an_exchange_has_what_a_file_has_not_taken(conn, stream):
     assert finish(exchange.co_readall()) == b""
 
 
+@pytest.mark.parametrize("way", ["abort", "excess"])
+def test_a_complete_response_is_kept_when_its_request_is_given_up(conn, stream, way):
+    """Else the rest of its body would seem to be empty."""
+    exchange = finish(conn.co_send_request("PUT", "/never", None, BodyFollowing(1)))
+    answer_early(stream, exchange, reset=False)
+    finish(exchange.co_read_response())
+    exchange.reader.keep_some()
+    assert exchange.complete
+
+    if way == "abort":
+        conn.abort_body(exchange)
+    else:
+        with pytest.raises(ExcessBodyData):
+            finish(exchange.co_write(b"ab"))
+
+    assert exchange.body_owed is None
+    assert finish(exchange.co_read(1)) == b"n"
+    assert finish(exchange.co_readall()) == b"o"
+    assert finish(exchange.co_readall()) == b""
+
+
 class Content:
     """A file whose size nobody knows before it is read."""
 
