@@ -300,7 +300,8 @@ class Place:
 
     def is_unused(self) -> bool:
         """Return True if it can be forgotten: nothing waits here, and nothing is under way."""
-        return not (self.jobs or self.lanes or self.pending or self.tasks or self.singles)
+        waits = self.jobs or self.pending or self.singles
+        return not (waits or self.lanes or self.tasks or self.taken)
 
     def resumes_at(self) -> float | None:
         """Return until when nothing is to be sent, in seconds of `time.monotonic`; or None."""

@@ -221,6 +221,28 @@ def test_redirects_are_followed_in_the_middle():
     assert len(site.seen) == 32
 
 
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_an_origin_that_others_redirect_to_has_no_more_connections_either(concurrency):
+    def answer(seen):
+        if seen.host == "a.test":
+            return answer_of(307, f"Location: http://b.test{seen.target}")
+        under_way.append(seen.target)
+        return None
+
+    under_way = []
+    site = MemorySite(answer)
+    given = [("POST", url) for url in urls(12)]
+    with site.client(limits=Limits(max_per_origin=50)) as client:
+        done = []
+        operation = client.co_map(given, done.append, concurrency=concurrency)
+        for need in operation:
+            if not need.poll(0):  # all is sent that may be
+                assert 0 < len(under_way) <= concurrency
+                under_way.clear()
+                site.release()
+    assert texts(done) == [f"/{number}" for number in range(12)]
+
+
 def test_a_challenge_in_the_middle_is_answered():
     def answer(seen):
         if seen.target == "/5" and "authorization" not in seen.headers:
