@@ -424,9 +424,8 @@ class Client:
             request.stream = stream
         if self._is_closed:
             raise closed(request)
-        if request.timeouts is None:  # it was not built here
+        if request.timeouts is None:  # it was not built by a client
             request.timeouts = self._timeouts
-            request.closing = self._closing
         if self._reading.max_body is not None:
             request.bounded = True
         if request.total is None:
@@ -534,6 +533,7 @@ class Client:
 
     def _co_send_through(self, request: ClientRequest, begun_at: float) -> Co[Response]:
         """Send a request, which began at some time, through the layers that it needs."""
+        request.closing = self._closing  # it may have been built by another client
         if request.hooks is None:
             going = self._co_redirected(request)
         else:

@@ -60,6 +60,10 @@ class Closing:
         """Leave *wake* as it is from now on."""
         self._wakes.discard(wake)
 
+    def __reduce__(self) -> tuple[type[Closing], tuple[()]]:
+        """Return one that is open, for a copy of a request: it is sent by any client."""
+        return Closing, ()
+
 
 class Request(Protocol):
     """The part of a `ClientRequest` that is used here."""

@@ -119,8 +119,8 @@ class ClientRequest(Request):
         alone: True if it is sent by a connection that nobody else uses meanwhile, as it is one of
             several parts of the same thing, which shall not share the speed of one connection.
         misdirected: True if it was sent by an HTTP/2 connection whose server answered 421.
-        closing: says when the client is closed; None if it was not built by one, or is plain (see
-            `is_plain`), so that it has nothing to wait for.
+        closing: says when the client that sends it, or will, is closed; None before one is known,
+            and while it has nothing to wait for, as it is plain (see `is_plain`).
         extensions: anything that layers of your own want to know.
 
     """

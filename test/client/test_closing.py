@@ -1,6 +1,8 @@
 """The closing of a client: what waits to be sent later ends, and nothing else is touched."""
 
+import copy
 import os
+import pickle
 
 import pytest
 from kit.memory_site import MemorySite
@@ -125,6 +127,29 @@ def test_the_wait_for_a_rate_ends_and_those_behind_it_move_up():
     moved = next(behind)
     assert moved.deadline < later.deadline - LONG / 2
     behind.close()
+
+
+def test_a_request_may_be_copied_while_others_pause_and_is_sent_by_a_client_of_any_kind():
+    """What it was built by may be closed, then or before: it is not what sends it."""
+    client, url = failing(), "http://a.test/x"
+    given = client.build_request("GET", url)
+    op = client.co_get(url)
+    paused(op)
+    requests = [given, given.copy(), pickle.loads(pickle.dumps(given)), copy.deepcopy(given)]
+    client.close()
+    op.close()
+    requests += [pickle.loads(pickle.dumps(given))]
+
+    for request in requests:
+        other = failing()
+        op = other.co_send(request)
+        need = paused(op)
+
+        other.close()
+
+        assert need.poll(0)
+        with pytest.raises(StateError, match=r"^GET http://a.test/x: the client is closed"):
+            next(op)
 
 
 def failing():
