@@ -40,6 +40,10 @@ class StreamLender(Protocol):
         """Have *share* asked by PING before its next use, unless connections are never asked."""
         ...
 
+    def count(self, share: Share, requests: int, /) -> None:
+        """Count so many further requests of *share*; fewer if that is negative."""
+        ...
+
     def end(self, at: SharedOrigin, share: Share, lease: ref[StreamLease] | None = None, /) -> None:
         """Note that a user of *share* has ended; a second time has no effect."""
         ...
@@ -222,7 +226,7 @@ class StreamLease:
         From here on the lease is for many streams, which `count` counts.
         """
         self.is_batch = self._from.has_batches = True
-        self._from.served -= 1
+        self._sharing.count(self._from, -1)
         return self.connection.rolling_batch()
 
     def make_way(self) -> bool:
@@ -244,7 +248,7 @@ class StreamLease:
     def count(self, requests: int) -> None:
         """Count so many *requests* of a batch."""
         share = self._from
-        share.served += requests
+        self._sharing.count(share, requests)
         if share.rests_at != DOUBTED:
             share.rests_at = monotonic() + self._sharing.ping_after
 
@@ -271,7 +275,7 @@ class StreamLease:
         *requests* is 0 if none was sent on it; those of a batch are counted by `count`.
         """
         if not requests and self._share is not None:
-            self._from.served -= 1
+            self._sharing.count(self._from, -1)
         self._end(keeps_view=self.connection.is_quiet())
 
     def doubt(self) -> None:

@@ -38,7 +38,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from weakref import ref
 
-from ..connection.connection_view import bytes_received, watch_room
+from ..connection.connection_view import ConnectionView, bytes_received, watch_room
 from ..errors import DugongError, PoolTimedOut
 from ..polling.contract import within
 from ..polling.timeouts import how_long
@@ -447,6 +447,11 @@ class Sharing:
         if self._pool.ping_after < inf:
             share.doubt()
 
+    def count(self, share: Share, requests: int) -> None:
+        """Count so many further requests of *share*, for `StreamLease`; fewer if negative."""
+        with self._changing:  # or one of two that count at once would be lost
+            share.served += requests
+
     def end(self, at: SharedOrigin, share: Share, lease: ref[StreamLease] | None = None) -> None:
         """Note that a user of *share* has ended, for `StreamLease`; a second time has no effect."""
         with self._changing:
@@ -557,9 +562,12 @@ def _co_answers(connection: HTTPConnection) -> Co[bool]:
 
 
 def _co_ping(connection: HTTPConnection) -> Co[bool]:
-    """Return True if the server answers a PING; False after an error, or the limit of `within`."""
+    """Return True if the server answers a PING; False after an error, or the limit of `within`.
+
+    It is one of a view: the connection itself would connect anew if it has been closed meanwhile.
+    """
     try:
-        yield from connection.co_ping()
+        yield from connection.beside(ConnectionView).co_ping()
     except DugongError:
         return False
     return True

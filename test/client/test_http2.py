@@ -31,6 +31,8 @@ from dugong_like import (
     Timeouts,
 )
 from dugong_like.client import sharing
+from dugong_like.connection.cancelling import close
+from dugong_like.connection.connection_view import bytes_received
 from dugong_like.drivers.loop import Loop
 
 MOST_CODES = 2850  # bytecodes of a GET on a connection that was used before
@@ -592,6 +594,28 @@ def test_request_is_not_sent_by_a_connection_that_swallows_everything(
         assert (response.json()["length"], response.attempts) == (3, 1)
         assert client.stats()[f"https://localhost:{server.port}"].ended == {"discarded": 1}
     assert [len(peer.requests) for peer in peers] == [1, 1]
+
+
+def test_connection_that_is_closed_before_it_is_asked_does_not_connect_anew(
+    tls, client_of, monkeypatch
+):
+    """Another thread closes it, behind the look if it is open. The pool opens the next one."""
+    closed = []
+
+    def closes(config, session):
+        if not closed:
+            closed.append(session)
+            close(session)
+        return bytes_received(config, session)
+
+    with h2_site(tls=tls) as server:
+        client = client_of(server, limits=Limits(ping_after=0))
+        with client.stream("GET", "/chunked/300000"):
+            monkeypatch.setattr(sharing, "bytes_received", closes)
+            assert client.get("/").content == b"hello"
+            assert len(closed) == 1
+            assert client.stats()[f"https://localhost:{server.port}"].opened == 2
+    assert len(server.peers) == 2
 
 
 # ---- connections that nobody else uses

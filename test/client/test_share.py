@@ -69,6 +69,9 @@ class Lender:
     def doubt(self, share):
         self.doubted.append(share)
 
+    def count(self, share, requests):
+        share.served += requests
+
     def end(self, at, share, lease=None):
         share.uses.discard(lease)
         self.ended.append(share)

@@ -21,7 +21,7 @@ from dugong_like.client import lease as lease_
 from dugong_like.client import pool as pool_
 from dugong_like.client import share as share_
 from dugong_like.client import sharing as sharing_
-from dugong_like.client.share import StreamLease
+from dugong_like.client.share import Share, StreamLease
 from dugong_like.client.sharing import Sharing
 from dugong_like.connection.connection_view import ConnectionView, bytes_received
 from dugong_like.polling.wake import Wake
@@ -61,6 +61,9 @@ class View:
     def disconnect(self):
         self.given_up += 1
 
+    def co_ping(self):
+        return self.whole.co_answer_ping()
+
 
 class Connector(FakeConnector):
     """Makes connections that find out the protocol when they are opened."""
@@ -84,14 +87,14 @@ class Connector(FakeConnector):
             conn.protocol, conn.open = server.protocol, True
             connected = True
 
-        def co_ping():
+        def co_answer_ping():
             conn.pings += 1
             yield from () if server.gate is None else server.gate.co_wait()
             if not server.answers:
                 raise ConnectionTimedOut("no answer to PING")
 
         conn.pings = conn.received = 0
-        conn.co_ping = co_ping
+        conn.co_answer_ping = co_answer_ping
         conn.beside = lambda made: conn.received if made is bytes_received else View(conn)
         conn.co_connect = co_connect
         conn.is_open = lambda: conn.open and not conn.closings
@@ -157,6 +160,54 @@ def test_view_of_a_user_that_has_ended_in_order_is_used_again():
     assert other.connection is not second.connection
     for lease in (third, again, other):
         lease.release()
+
+
+class WatchedLock:
+    """The lock of a `Sharing`, which says if it is held."""
+
+    def __init__(self, lock):
+        self._lock = lock
+        self.held = 0
+
+    def __enter__(self):
+        self._lock.acquire()
+        self.held += 1
+
+    def __exit__(self, *_):
+        self.held -= 1
+        self._lock.release()
+
+
+def test_requests_are_counted_under_the_lock_only(monkeypatch):
+    """Or one of two threads that count at once would be forgotten."""
+    sharing, pool, _, _ = sharing_of(concurrency=9)
+    sharing._changing = lock = WatchedLock(sharing._changing)
+    changes = []
+
+    class Counted(Share):
+        __slots__ = ("number",)
+
+        @property
+        def served(self):
+            return self.number
+
+        @served.setter
+        def served(self, number):
+            changes.append((number, lock.held))
+            self.number = number
+
+    monkeypatch.setattr(sharing_, "Share", Counted)
+    first, unused, batch = (took(sharing.co_acquire(origin())) for _ in range(3))
+    unused.release(requests=0)
+    batch.connection.rolling_batch = lambda: "batch"
+    assert batch.begin_batch() == "batch"
+    batch.count(5)
+    batch.count(-1)
+    for lease in (first, unused, batch):
+        lease.release()
+    assert [number for number, _ in changes] == [0, 0, 1, 2, 3, 2, 1, 6, 5]
+    assert all(held for _, held in changes)
+    assert places(pool) == (1, 0)
 
 
 def known(**options):
