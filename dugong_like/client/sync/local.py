@@ -309,15 +309,21 @@ class LocalFolder:
     def _remove_empty(self, path: str) -> None:
         """Remove a folder that has no files, as a file will have its name; rsync does so, too.
 
+        Temporary files that the listing has found go with it: no run can use them any more.
+
         Raises:
             IsADirectoryError: it has files.
             OSError: it cannot be removed.
 
         """
         real = self.real(path)
-        if any(names for _, _, names in os.walk(real)):
+        strays = {self.real(each) for each in self.strays if each.startswith(f"{path}/")}
+        there = (Path(folder, name) for folder, _, names in os.walk(real) for name in names)
+        if any(each not in strays for each in there):
             message = "a folder that is not empty is in the way"
             raise IsADirectoryError(errno.EISDIR, message, str(real))
+        for each in strays:
+            remove(each)
         for folder, _, _ in os.walk(real, topdown=False):
             Path(folder).rmdir()
         self._made = {

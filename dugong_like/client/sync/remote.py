@@ -206,8 +206,17 @@ class Remote(Protocol):
         """
         ...
 
-    def co_remove_folder(self, co_send: Send, path: str) -> Co[None]:
-        """Remove an empty folder that has the name of a file. Raises StatusError."""
+    def co_remove_folder(self, co_send: Send, path: str) -> Co[bool]:
+        """Remove a folder that has the name of a file, and whose files were deleted.
+
+        Returns:
+            False if it still has a file, such as one that is left alone. It stays then.
+
+        Raises:
+            StatusError: the server refuses it.
+            TransferError: what is in it cannot be listed.
+
+        """
         ...
 
     def co_finish(self, co_send: Send, listing: Iterable[Item]) -> Co[None]:

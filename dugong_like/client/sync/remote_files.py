@@ -118,9 +118,13 @@ class RemoteFiles(ABC):
         if not response.is_success and response.status_code not in GONE:
             raise refusal(response)
 
-    def co_remove_folder(self, co_send: Send, path: str) -> Co[None]:
-        """Delete a folder, or what stands for it; see `Remote.co_remove_folder`."""
+    def co_remove_folder(self, co_send: Send, path: str) -> Co[bool]:
+        """Delete a folder, or what stands for it; see `Remote.co_remove_folder`.
+
+        Such a server cannot say what is in it: files that its list does not have go as well.
+        """
         yield from self.co_delete(co_send, f"{path}/")
+        return True
 
     @property
     def is_there(self) -> bool:

@@ -118,6 +118,7 @@ class Sync:
         self._is_listing_new = False
         self._temporary = 0  # files left out, as they have such names
         self._in_the_way: set[str] = set()
+        self._kept_in_the_way: set[str] = set()
         self._files_in_the_way: set[str] = set()
 
     def co_run(self) -> Co[SyncResult]:
@@ -245,6 +246,11 @@ class Sync:
             TransferError: there is one.
 
         """
+        if path in self._kept_in_the_way:
+            raise TransferError(
+                "a folder has this name on the other side, with files that are left alone",
+                path=path,
+            )
         if self._settings.delete:
             return
         if path in self._in_the_way:
@@ -305,8 +311,10 @@ class Sync:
         """Make the folders that files will be in, and remove those that have names of files."""
         if self._settings.delete:
             for path in sorted(self._in_the_way):
-                if not self._there.has_below(path):
-                    yield from self._remote.co_remove_folder(self._co_send, path)
+                if self._there.has_below(path):
+                    continue
+                if not (yield from self._remote.co_remove_folder(self._co_send, path)):
+                    self._kept_in_the_way.add(path)
         folders = sorted(self._steps.folders - self._there.folders)
         yield from self._remote.co_make_folders(self._co_send, folders)
 

@@ -104,11 +104,15 @@ class WebDAVRemote(FilesBelow):
 
     def co_list(self, co_send: Send, take: Take, *, must_exist: bool) -> Co[None]:
         """List each folder; see `Remote.co_list`."""
-        level = [""]
+        return self._co_list_below(co_send, "", take, must_exist=must_exist)
+
+    def _co_list_below(self, co_send: Send, top: str, take: Take, *, must_exist: bool) -> Co[None]:
+        """List the folder *top*, and each one in it; *must_exist* is about *top*."""
+        level = [top]
         for _ in range(MAX_DEPTH):
             found: list[list[str]] = []
             lists = (
-                self._co_list_folder(co_send, folder, take, must_exist=must_exist)
+                self._co_list_folder(co_send, folder, take, must_exist=must_exist or folder != top)
                 for folder in level
             )
             yield from several(lists, found, AT_ONCE)
@@ -123,7 +127,7 @@ class WebDAVRemote(FilesBelow):
         """List one folder; return the folders that are in it."""
         request = self._propfind(f"{folder}/" if folder else "", "1", digests=self._compares)
         response = yield from co_send(request, stream=True)
-        if response.status_code in GONE and not folder and not must_exist:
+        if response.status_code in GONE and not must_exist:
             response.close()
             return []
         if response.status_code != MULTI_STATUS:
@@ -192,6 +196,21 @@ class WebDAVRemote(FilesBelow):
         return as_text(path[len(self._base) :].removesuffix(b"/"))
 
     # ---- folders and files
+
+    def co_remove_folder(self, co_send: Send, path: str) -> Co[bool]:
+        """Delete a folder that has no files; see `Remote.co_remove_folder`.
+
+        DELETE takes all that is in a folder (RFC 4918 section 9.6.1): what the listing has left
+        out, could not list, or did not find yet. So it is listed again.
+        """
+        files: list[str] = []
+        failures_before = len(self._failures)
+        yield from self._co_list_below(
+            co_send, path, lambda file, _: files.append(file), must_exist=False
+        )
+        if files or len(self._failures) > failures_before:
+            return False
+        return (yield from super().co_remove_folder(co_send, path))
 
     def co_make_folders(self, co_send: Send, folders: Iterable[str]) -> Co[None]:
         """Make each folder by MKCOL; see `Remote.co_make_folders`."""

@@ -283,6 +283,35 @@ def test_a_local_folder_without_files_gives_way_to_a_file(pair):
     assert (pair.back / "b/link").is_symlink()
 
 
+def test_what_a_killed_run_has_left_in_a_local_folder_goes_with_it(pair):
+    """Or no later run could write the file that has the name of the folder now."""
+    write_all(pair, {"a/b": b"1"})
+    pair.up()
+    pair.down()
+    (pair.root / "a/b").unlink()
+    (pair.root / "a").rmdir()
+    write_all(pair, {"a": b"2"})
+    pair.up(delete=True)
+    (pair.back / "a/.dugong-0123456789abcdef").write_bytes(b"half")
+
+    assert pair.down(delete=True).failures == ()
+    assert tree_of(pair.back) == {"a": b"2"}
+
+
+def test_a_local_folder_with_other_files_keeps_what_a_killed_run_has_left(pair):
+    write_all(pair, {"a": b"1"})
+    pair.up()
+    (pair.back / "a").mkdir(parents=True)
+    for name in (".dugong-0123456789abcdef", "mine"):
+        (pair.back / "a" / name).write_bytes(b"2")
+
+    assert pair.down().failed == 1
+    assert sorted(path.name for path in (pair.back / "a").iterdir()) == [
+        ".dugong-0123456789abcdef",
+        "mine",
+    ]
+
+
 def test_a_folder_that_cannot_be_written_is_one_error(pair, monkeypatch):
     write_all(pair)
     pair.up()

@@ -343,6 +343,71 @@ def test_names_of_temporary_files_on_the_server_are_left_there(webdav):
     assert b".dugong-0123456789abcdef" in webdav.store.files
 
 
+def in_the_way(pair):
+    """Make ``a`` a file here; on the server it is a folder, with ``a/b``."""
+    pair.write("a/b")
+    pair.up()
+    (pair.root / "a/b").unlink()
+    (pair.root / "a").rmdir()
+    pair.write("a", b"file")
+
+
+@pytest.mark.parametrize("name", ["", "deep/er/"], ids=["in it", "below"])
+def test_a_folder_in_the_way_stays_if_files_are_in_it_that_are_left_alone(webdav, name):
+    in_the_way(webdav)
+    stray = f"a/{name}.dugong-0123456789abcdef".encode()
+    webdav.store.folders |= {b"a/deep", b"a/deep/er"}
+    webdav.store.put(stray, b"1")
+
+    result = webdav.up(delete=True)
+
+    assert (result.failed, result.skipped) == (1, 1)
+    assert "with files that are left alone" in str(webdav.errors()["a"])
+    assert webdav.store.files == {stray: b"1"}
+
+
+def test_a_file_that_came_after_the_listing_stays_with_its_folder(webdav):
+    in_the_way(webdav)
+
+    def another_one_stores(seen, path):
+        if (seen.method, path) == ("DELETE", b"a/b"):
+            webdav.store.put(b"a/new", b"of another one")
+
+    webdav.store.by.append(another_one_stores)
+
+    assert webdav.up(delete=True).failed == 1
+    assert set(webdav.errors()) == {"a"}
+    assert webdav.store.files == {b"a/new": b"of another one"}
+
+
+def test_a_folder_in_the_way_stays_if_not_all_of_it_can_be_listed(webdav):
+    in_the_way(webdav)
+    webdav.store.folders.add(b"a/hidden")
+    webdav.store.put(b"a/hidden/file", b"of another one")
+    webdav.store.by.append(
+        lambda seen, path: answer_of(404) if path.startswith(b"a/hidden") else None
+    )
+
+    webdav.up(delete=True)
+
+    assert "with files that are left alone" in str(webdav.errors()["a"])
+    assert webdav.store.files == {b"a/hidden/file": b"of another one"}
+
+
+def test_a_folder_in_the_way_that_went_with_its_last_file_is_no_failure(webdav):
+    """As of servers that store no folders."""
+    in_the_way(webdav)
+
+    def goes(seen, path):
+        if (seen.method, path) == ("DELETE", b"a/b"):
+            webdav.store.folders.discard(b"a")
+
+    webdav.store.by.append(goes)
+
+    assert webdav.up(delete=True).failed == 0
+    assert webdav.store.files == {b"a": b"file"}
+
+
 def test_what_the_list_does_not_have_and_is_in_the_way_is_named(webdav):
     """Such as folders without files, and files that are excluded."""
     webdav.store.folders.add(b"empty")
