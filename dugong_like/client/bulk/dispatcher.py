@@ -146,6 +146,7 @@ class BulkDispatcher:
                 if not schedule.holds(place, job.request, exc, failures):
                     raise
                 job.request.repetitions += 1
+                yield from _co_tell(job.request, exc)
                 return None
         finally:
             if job in place.singles:
@@ -194,6 +195,10 @@ class BulkDispatcher:
         schedule.note_free(job.place)
         while not job.is_settled:
             yield schedule.parked()
+            while job.refusals:
+                refusal, *others = job.refusals
+                job.refusals = tuple(others)
+                yield from _co_tell(job.request, refusal)
 
     def _co_outcome(self, job: Job) -> Co[Response | None]:
         """Wait for the outcome of *job*; None: it is to be sent by itself."""
@@ -212,6 +217,12 @@ class BulkDispatcher:
     def co_close(self) -> Co[None]:
         """Do nothing: the dispatcher of the client is not closed."""
         yield from ()
+
+
+def _co_tell(request: ClientRequest, exc: Exception) -> Co[None]:
+    """Call the functions for repetitions of *request*, which waits for a connection after *exc*."""
+    if request.hooks is not None:
+        yield from request.hooks.co_call("on_retry", request, exc=exc)
 
 
 def _outcome(given: Response | Exception) -> Response:

@@ -96,12 +96,13 @@ class Job:
         begun_at: when it was sent, in seconds of `time.monotonic`.
         overtaken: how often a connection was ended after others, in its place; over HTTP/2.
         sent: how often it was sent in vain, if it is to be sent by itself from now on; or None.
+        refusals: why no connection could be opened, each time since its task was told last.
 
     """
 
     __slots__ = (
         *("begun_at", "entry", "error", "is_settled", "lane", "overtaken", "place"),
-        *("request", "response", "sent", "task"),
+        *("refusals", "request", "response", "sent", "task"),
     )
 
     def __init__(
@@ -118,6 +119,7 @@ class Job:
         self.begun_at = 0.0
         self.overtaken = 0
         self.sent: int | None = None
+        self.refusals: tuple[Exception, ...] = ()
         entry.job = self
 
 

@@ -567,6 +567,9 @@ class Schedule:
         for job in (*place.queue, *place.singles):
             job.request.attempts += 1
             job.request.repetitions += 1
+            if job.request.hooks is not None:
+                job.refusals += (exc,)
+                self._wake(job)
         return True
 
     def send_alone(self, job: Job, sent: int) -> None:

@@ -38,7 +38,7 @@ from dugong_like import (
 )
 from dugong_like.client.bulk.work import Work
 from dugong_like.connection.origins import IN_A_ROW, ORIGINS
-from dugong_like.polling.wake import Wake
+from dugong_like.polling.wake import Wake, co_checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -896,9 +896,13 @@ class Restarting(MemorySite):
     def take(self, stream, seen):
         super().take(stream, seen)
         if len(self.seen) == self._after:
-            self._back_at = self._clock[0] + self._seconds
-            for each in self.streams:
-                each.end()
+            self.down()
+
+    def down(self):
+        """Close all connections, and refuse others for a time."""
+        self._back_at = self._clock[0] + self._seconds
+        for each in self.streams:
+            each.end()
 
     def co_connect_tcp(self, host, port):
         if self._clock[0] < self._back_at:
@@ -906,10 +910,10 @@ class Restarting(MemorySite):
             raise ConnectFailed("refused")
         return (yield from super().co_connect_tcp(host, port))
 
-    def results(self, requests, retry, **options):
+    def results(self, requests, retry, hooks=None, **options):
         """Return the results of *requests*. The clock is put on when nothing else is left."""
         got = []
-        with self.client(retry=retry) as client:
+        with self.client(retry=retry, hooks=hooks) as client:
             results = client.map(requests, errors="return", **options)
             operation = results.co_next()
             while True:
@@ -965,6 +969,45 @@ def test_a_server_that_does_not_come_back_has_as_many_attempts_as_with_one_reque
     assert sum(isinstance(error, ConnectFailed) for error in errors) >= 30 - concurrency
     assert clock[0] <= begun + 2 * (1 + 2)  # as of a client that sends one of them
     assert len(site.refused) <= 30 + 4 * concurrency
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_each_repetition_is_an_event_of_its_request(clock, method, concurrency):
+    """Also of those which have only waited; a function may wait, and is called once at a time."""
+    site, called, under_way = Restarting(clock, 0, 5), [], set()
+    site.down()
+
+    def co_note(response, exc, request, **_):
+        assert (response, type(exc)) == (None, ConnectFailed)
+        assert request not in under_way
+        under_way.add(request)
+        yield from co_checkpoint()
+        under_way.remove(request)
+        called.append(request)
+
+    retry = Retry(10, backoff=1, jitter=False)
+    given = [(method, url) for url in urls(30)]
+    items = site.results(given, retry, {"on_retry": co_note}, concurrency=concurrency)
+
+    assert right(items, 30)
+    assert min(item.request.repetitions for item in items) > 1
+    assert [called.count(item.request) for item in items] == [
+        item.request.repetitions for item in items
+    ]
+
+
+def test_an_error_of_the_event_of_a_repetition_ends_its_request_and_no_other(clock):
+    def fail(_response, request, **_):
+        if request.url.target == "/3":
+            raise ValueError("3")
+
+    site = Restarting(clock, 0, 5)
+    site.down()
+    items = site.results(urls(30), Retry(10, backoff=1, jitter=False), {"on_retry": fail})
+
+    assert isinstance(items.pop(3).error, ValueError)
+    assert all(item.response.text == f"/{item.index}" for item in items)
 
 
 def test_a_connection_more_that_is_refused_costs_no_request_if_there_is_another(clock):
