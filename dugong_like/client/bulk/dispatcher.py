@@ -139,14 +139,15 @@ class BulkDispatcher:
         try:
             yield from self._co_wait(job)
             schedule.check_open()
-            failures = place.failures
+            failures, rounds = place.failures, place.rounds
             try:
                 return (yield from self._co_send(job.request, place, sent))
             except ConnectFailed as exc:  # nothing was sent
                 if not schedule.holds(place, job.request, exc, failures):
                     raise
-                job.request.repetitions += 1
-                yield from _co_tell(job.request, exc)
+                if place.rounds > rounds:  # else it waits for a connection that there is
+                    job.request.repetitions += 1
+                    yield from _co_tell(job.request, exc)
                 return None
         finally:
             if job in place.singles:

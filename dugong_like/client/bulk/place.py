@@ -189,6 +189,7 @@ class Place:
             `time.monotonic`; kept up to date after a pause only.
         failures: how often no connection could be opened, and requests wait for the next attempt;
             those that were begun at the same time count as one.
+        rounds: how many of these count as a repetition of all that waits, as nothing else is open.
         opens_at: when that is, in seconds of `time.monotonic`; 0.0 for at any time.
         is_waited_for: True if something has come to `queue` while that was empty: lanes may wait
             for responses only.
@@ -213,7 +214,7 @@ class Place:
         self.streams = 1
         self.requests_of_connection: int | None = None
         self.heard = 0.0
-        self.failures = 0
+        self.failures = self.rounds = 0
         self.opens_at = 0.0
         self.is_pipelined = self.is_alone = self.each_opens = self.is_waited_for = False
         self.facts = ORIGINS.facts(str(origin))

@@ -563,6 +563,7 @@ class Schedule:
         if seconds is None:
             return False
         place.hold(seconds)
+        place.rounds += 1
         self._free[place] = None
         for job in (*place.queue, *place.singles):
             job.request.attempts += 1

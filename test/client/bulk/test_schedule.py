@@ -1026,6 +1026,30 @@ def test_a_connection_more_that_is_refused_costs_no_request_if_there_is_another(
     assert 0 < len(site.refused) <= 8
 
 
+def test_it_is_no_repetition_to_wait_for_a_connection_that_there_is(clock):
+    """A server that is going to restart may still answer where it has been asked before."""
+    site = Restarting(clock, 1000, 0)
+    site._answer = lambda seen: None if seen.method == "GET" else answer_of(200, body=b"post")
+    connect = site.co_connect_tcp
+
+    def co_connect_once(host, port):
+        if site.streams:
+            site.refused.append(clock[0])
+            if len(site.refused) == 7:
+                site.release()
+            raise ConnectFailed("refused")
+        return (yield from connect(host, port))
+
+    site.co_connect_tcp = co_connect_once
+    retry = Retry(2, backoff=1, jitter=False)
+    given = [("GET", "http://a.test/0"), ("POST", "http://a.test/1")]
+    items = site.results(given, retry, concurrency=2)
+
+    assert texts(items) == ["/0", "post"]
+    assert [item.request.repetitions for item in items] == [0, 0]
+    assert len(site.refused) == 7
+
+
 def test_what_gets_no_connection_is_no_attempt():
     connector = Connector(transport=MemorySite(), trust_env=False, timeout=Timeouts(pool=0))
     pool = Pool(connector, Limits(max_connections=1))
