@@ -1,4 +1,4 @@
-"""Transfers with a real server: nginx, with and without TLS."""
+"""Transfers with real servers: nginx, with and without TLS; HAProxy and hypercorn."""
 
 import asyncio
 import hashlib
@@ -102,6 +102,22 @@ def test_a_file_goes_up_and_comes_back(nginx, trusting, tmp_path, versions):
             result = client.download(place, tmp_path / "down", ranges=ranges)
             assert (tmp_path / "down").read_bytes() == data
             assert result.received == len(data)
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+@pytest.mark.parametrize("name", ["haproxy", "hypercorn"])
+def test_a_map_and_a_download_of_other_servers(start, trusting, tmp_path, name, version):
+    server = start(name, tls=True)
+    sizes = [0, 1, 1024, 70_000] * 10
+    versions = ("http/1.1",) if version == "1.1" else ("h2",)
+    with Client(ssl_context=trusting, trust_env=False, timeout=60, versions=versions) as client:
+        places = [url(server, f"/bytes/{size}") for size in sizes]
+        items = list(client.map(places, concurrency=2, depth=4))
+        result = client.download(url(server, f"/bytes/{1 << 20}"), tmp_path / "file", sha256=SHA)
+
+    assert [item.response.content for item in items] == [pattern(size) for size in sizes]
+    assert {item.response.http_version for item in items} == {version}
+    assert (result.size, os.listdir(tmp_path)) == (1 << 20, ["file"])
 
 
 REQUESTS = 4  # after which nginx ends a connection

@@ -65,6 +65,32 @@ def test_under_every_driver(driver):
     wait_until(lambda: gc.collect() >= 0 and open_descriptors() <= before)
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_errors_are_values_under_every_driver(driver, ordered):
+    """Each tenth response is cut short, however often; the others have all come."""
+
+    def cut(sock, seen):
+        if seen.target.endswith("5"):
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx")
+            return False
+        sock.sendall(answer_of(200, body=seen.target.encode()))
+        return True
+
+    items = []
+    with Site({None: cut}) as site, client() as asking:
+        options = {"concurrency": 3, "depth": 4, "errors": "return", "ordered": ordered}
+        progress = driver(asking.co_map(urls(site), items.append, **options))
+    assert progress[:3] == (60, 60, 6)
+    if ordered:
+        assert [item.index for item in items] == list(range(60))
+    items.sort(key=lambda item: item.index)
+    assert all(isinstance(item.error, ConnectionClosed) for item in items[5::10])
+    for number, item in enumerate(items):
+        if number % 10 != 5:
+            assert (item.index, item.error, item.response.text) == (number, None, f"/{number}")
+
+
 @BOTH
 @pytest.mark.parametrize("ordered", [True, False])
 def test_coroutines(way, ordered):
