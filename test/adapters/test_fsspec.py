@@ -20,6 +20,7 @@ from kit.support import ROOT, in_child
 from dugong_like import ConnectFailed, InvalidRequest, Retry, StatusError, UnusableRange
 from dugong_like.adapters.fsspec import DugongFileSystem
 from dugong_like.adapters.fsspec_files import RemoteFile, RemoteStream
+from dugong_like.adapters.fsspec_webdav import WebDAVFileSystem
 
 DATA = b"\n".join(b"line %d of the file" % number for number in range(1000))
 FILES = {"/index/real": DATA, "/index/other": DATA[::-1], "/index/sub/deep": b"deep"}
@@ -78,6 +79,27 @@ def test_patterns_walking_and_finding(site, fs):
     assert fs.glob(f"{index}/real?x=1") == [f"{index}/real?x=1"]
     assert fs.glob(f"{index}/none?x=1") == []
     assert fs.glob(f"{index}/real?x=1", detail=True)[f"{index}/real?x=1"]["size"] == len(DATA)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_pattern_finds_nothing_in_a_folder_without_a_page(site, fs, status):
+    """Its files can be read, but not found; WebDAV would list them."""
+    index = f"{site.url}/index"
+    site.statuses["/index/"] = site.statuses["/index"] = status
+
+    assert fs.glob(f"{index}/r*") == []
+    assert fs.cat(f"{index}/real") == DATA
+    with pytest.raises((FileNotFoundError, PermissionError)):
+        fs.ls(f"{index}/")
+    site.statuses["/index/"] = site.statuses["/index"] = 500
+    with pytest.raises(StatusError):
+        fs.glob(f"{index}/r*")
+    site.statuses.clear()
+    site.oddities.add("folders have no page")
+    assert fs.glob(f"{index}/r*") == []
+    dav = WebDAVFileSystem(skip_instance_cache=True)
+    assert dav.glob(f"{index}/r*") == [f"{index}/real"]
+    dav.client.close()
 
 
 def test_a_listing_is_kept_if_asked_for(site, made):
