@@ -34,6 +34,17 @@ def paused(op):
     return need
 
 
+def check_ended_by_closing(client, op, method):
+    """Check that *op*, which comes to a pause, ends as soon as *client* is closed."""
+    need = paused(op)
+
+    client.close()
+
+    assert need.poll(0)
+    with pytest.raises(StateError, match=rf"^{method} http://a.test/x: the client is closed"):
+        next(op)
+
+
 def test_it_sets_what_was_added_and_not_what_was_discarded():
     closing, kept, left, late = Closing(), Wake(), Wake(), Wake()
     closing.add(kept)
@@ -143,13 +154,7 @@ def test_a_request_may_be_copied_while_others_pause_and_is_sent_by_a_client_of_a
     for request in requests:
         other = failing()
         op = other.co_send(request)
-        need = paused(op)
-
-        other.close()
-
-        assert need.poll(0)
-        with pytest.raises(StateError, match=r"^GET http://a.test/x: the client is closed"):
-            next(op)
+        check_ended_by_closing(other, op, "GET")
 
 
 def failing():
@@ -177,13 +182,7 @@ def test_requests_and_transfers_end(tmp_path):
     for begin, make in ways:
         client = make()
         op = begin(client)
-        need = paused(op)
-
-        client.close()
-
-        assert need.poll(0)
-        with pytest.raises(StateError, match=r"^(GET|PUT) http://a.test/x: the client is closed"):
-            next(op)
+        check_ended_by_closing(client, op, "(GET|PUT)")
 
 
 def breaking():

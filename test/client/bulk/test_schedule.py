@@ -374,21 +374,29 @@ class Unavailable:
 
         Nothing is waited for: the clock is put on to the next time.
         """
-        got = []
         with self._client() as client:
             results = client.map(urls(count), errors="return", **options)
+            return results_on(self._clock, results)
+
+
+def results_on(clock, results):
+    """Return all *results*; the *clock*, a list with the time, goes on when nothing else is left.
+
+    So nothing is waited for.
+    """
+    got = []
+    operation = results.co_next()
+    while True:
+        try:
+            need = next(operation)
+        except StopIteration as end:
+            if end.value is None:
+                return got
+            got.append(end.value)
             operation = results.co_next()
-            while True:
-                try:
-                    need = next(operation)
-                except StopIteration as end:
-                    if end.value is None:
-                        return got
-                    got.append(end.value)
-                    operation = results.co_next()
-                else:
-                    if not need.poll(0) and need.deadline is not None:
-                        self._clock[0] = max(self._clock[0], need.deadline)
+        else:
+            if not need.poll(0) and need.deadline is not None:
+                clock[0] = max(clock[0], need.deadline)
 
 
 @pytest.fixture
@@ -912,21 +920,8 @@ class Restarting(MemorySite):
 
     def results(self, requests, retry, hooks=None, **options):
         """Return the results of *requests*. The clock is put on when nothing else is left."""
-        got = []
         with self.client(retry=retry, hooks=hooks) as client:
-            results = client.map(requests, errors="return", **options)
-            operation = results.co_next()
-            while True:
-                try:
-                    need = next(operation)
-                except StopIteration as end:
-                    if end.value is None:
-                        return got
-                    got.append(end.value)
-                    operation = results.co_next()
-                else:
-                    if not need.poll(0) and need.deadline is not None:
-                        self._clock[0] = max(self._clock[0], need.deadline)
+            return results_on(self._clock, client.map(requests, errors="return", **options))
 
 
 RESTARTS = [(after, method) for after in (1, 100) for method in ("GET", "POST", "mixed")]

@@ -1,11 +1,9 @@
 """Bodies that are written in steps, each to its stream, in memory."""
 
-from contextlib import ExitStack
-
 import pytest
 from kit.h2_site import h2_site
-from kit.h2_streams import PeerStream, bodies_of, results_of
-from kit.streams import connection, finish
+from kit.h2_streams import bodies_of, results_of
+from kit.streams import finish
 
 from dugong_like import (
     BodyFollowing,
@@ -18,23 +16,6 @@ from dugong_like import (
 )
 
 TEXT = b"0123456789" * 3
-
-
-@pytest.fixture
-def open_to(monkeypatch):
-    """Return a function that makes a connection to an app, without a socket."""
-    with ExitStack() as stack:
-
-        def make(**settings):
-            stream = PeerStream(**settings)
-            conn = stack.enter_context(connection(monkeypatch, stream, versions=("h2",)))
-            finish(conn.co_connect())
-            for _ in range(3):
-                stream.arrive()
-                conn.is_open()  # takes SETTINGS
-            return conn, stream
-
-        yield make
 
 
 def going_on(stream, operation):
@@ -138,7 +119,7 @@ def test_an_operation_that_is_closed_at_any_step_gives_up_its_body_only(open_to,
 
     steps = 0
     while True:
-        conn, stream = open_to(initial_window_size=window)
+        conn, stream = open_to(settings={"initial_window_size": window})
         exchanges = opened(conn, stream, 3, len(TEXT) if end == "write" else None)
         closed, *others = map(co_all, exchanges)
         try:
@@ -160,7 +141,7 @@ def test_an_operation_that_is_closed_at_any_step_gives_up_its_body_only(open_to,
 
 
 def test_bodies_end_with_their_connection(open_to):
-    conn, stream = open_to(initial_window_size=5)
+    conn, stream = open_to(settings={"initial_window_size": 5})
     waiting, idle = opened(conn, stream, 2)
     going = waiting.co_write(TEXT)
     next(going)
@@ -199,7 +180,7 @@ def test_an_operation_that_never_begins_has_changed_nothing(open_to, length, end
 @pytest.mark.parametrize("second", ["write", "finish", "trailers"])
 def test_one_of_two_operations_at_once_is_refused(open_to, first, second):
     """Also if both are checked before one of them begins, as by two threads."""
-    conn, stream = open_to(initial_window_size=5)
+    conn, stream = open_to(settings={"initial_window_size": 5})
     (exchange,) = opened(conn, stream, 1)
     writer = exchange.writer
     steps = {
